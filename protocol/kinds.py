@@ -1,0 +1,289 @@
+"""Kinds of manifests: the JSON Schema that says what is valid, the rule that derives the URN.
+
+Promise:  the same document and kind always give the same problems and the same URN.
+Assume:   schemas are self-contained; no `$ref` is ever fetched.
+Not here: when validity is demanded (a guard of the lifecycle does that).
+"""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from importlib.resources import files
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import jsonschema_rs
+import msgspec
+
+from protocol.errors import BadRequestError, ManifestdError, ManifestInvalidError
+from protocol.limits import URN_SIZE_MAX
+
+PROBLEMS_MAX: Final = 50  # A document of the wrong kind breaks every rule; nobody reads them all.
+REASON_SIZE_MAX: Final = 300  # Characters; the validator quotes the offending value in full.
+KIND_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_PLACEHOLDER: Final = re.compile(r"\{([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)(/?)\}")
+_LITERAL: Final = re.compile(r"[A-Za-z0-9._:/@+~-]*")
+_OPTIONAL: Final = re.compile(r"\[([^\[\]]*)\]")
+
+
+class KindError(ManifestdError):
+    """A kind cannot be loaded. Unlike `ManifestInvalidError` no document is at fault."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(f"kind {kind!r}: {reason}")
+        self.kind = kind
+        self.reason = reason
+
+
+class Validation(StrEnum):
+    """How much of a document its kind checks."""
+
+    FULL = "full"  # Against the schema.
+    SYNTAX = "syntax"  # A JSON object that yields a URN.
+    NONE = "none"  # A JSON object.
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing wrong with a document: a JSON pointer (RFC 6901) and the reason."""
+
+    path: str
+    reason: str
+
+
+class Kind:
+    """What a sort of document brings with it. Immutable; compiled once, at start-up.
+
+    `urn` is a template over members of the document: `{name}@{version}`,
+    `[{metadata.owner}/]{name}@{version}`. A part in brackets is left out when one of its members
+    is missing. Member values are percent-encoded; of a `{name/}` the first slash is kept, for what
+    is before it is the authority.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        schema: Mapping[str, Any] | bool = True,
+        urn: str = "{name}@{version}",
+        validation: Validation = Validation.FULL,
+    ) -> None:
+        if KIND_NAME.fullmatch(name) is None:
+            raise KindError(name, "a kind's name is 1 to 63 of a-z 0-9 -, a letter or digit first")
+        _check_urn_rule(name, urn)
+        self.name = name
+        self.urn_template = urn
+        self.validation = validation
+        try:
+            self._validator = jsonschema_rs.validator_for(
+                dict(schema) if isinstance(schema, Mapping) else schema,
+                retriever=_refuse_to_fetch,
+                validate_formats=True,
+            )
+        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+            raise KindError(name, f"its schema cannot be used: {_first_line(error)}") from error
+
+    def accepts(self, document: Any) -> bool:  # noqa: ANN401 (any JSON value)
+        """Tell whether `document` is valid, for less than `problems` costs."""
+        return self._validator.is_valid(document) and not self.problems(document)
+
+    def problems(self, document: Any) -> list[Problem]:  # noqa: ANN401 (any JSON value)
+        """Return what is wrong with `document`; empty when it is valid."""
+        if not isinstance(document, dict):
+            return [Problem("", "a manifest is a JSON object")]
+        if self.validation is Validation.NONE:
+            return []
+        if self.validation is Validation.FULL and not self._validator.is_valid(document):
+            found = [
+                Problem(_pointer(error.instance_path), _shorten(error.message))
+                for error in self._validator.iter_errors(document)
+            ]
+            return sorted(found, key=lambda problem: (problem.path, problem.reason))[:PROBLEMS_MAX]
+        try:
+            self.urn(document)
+        except ManifestInvalidError as error:
+            return [Problem(error.path or "", error.message)]
+        return []
+
+    def urn(self, document: Any) -> str:  # noqa: ANN401 (any JSON value)
+        """Return `urn:proto:<kind>:…` for `document`.
+
+        Raises:
+            ManifestInvalidError: a member that the rule needs is missing or is no text.
+        """
+        template = _OPTIONAL.sub(
+            lambda part: self._optional(part.group(1), document), self.urn_template
+        )
+        urn = f"urn:proto:{self.name}:{self._fill(template, document)}"
+        if len(urn) > URN_SIZE_MAX:
+            message = f"the URN of the document has {len(urn)} characters; at most {URN_SIZE_MAX}"
+            raise ManifestInvalidError(message, path="")
+        return urn
+
+    @staticmethod
+    def _optional(part: str, document: Any) -> str:  # noqa: ANN401
+        there = all(_text_at(document, match[1]) for match in _PLACEHOLDER.finditer(part))
+        return part if there else ""
+
+    def _fill(self, template: str, document: Any) -> str:  # noqa: ANN401
+        def value(match: re.Match[str]) -> str:
+            name, text = match[1], _text_at(document, match[1])
+            parts = text.split("/", 1) if match[2] else [text]
+            if not all(parts):
+                path = "/" + name.replace(".", "/")
+                message = f"the URN of kind {self.name} needs {name!r}, a string that is not empty"
+                if text:
+                    message += " before or after its slash"
+                raise ManifestInvalidError(message, path=path)
+            return "/".join(quote(part, safe="") for part in parts)
+
+        return _PLACEHOLDER.sub(value, template)
+
+
+def _check_urn_rule(kind: str, rule: str) -> None:
+    if not _PLACEHOLDER.search(rule):
+        reason = f"the urn rule {rule!r} names no member; try '{{name}}@{{version}}'"
+        raise KindError(kind, reason)
+    literal = _OPTIONAL.sub(lambda part: part[1], _PLACEHOLDER.sub("", rule))
+    if _LITERAL.fullmatch(literal) is None:
+        reason = (
+            f"in the urn rule {rule!r} only {{member}}, [optional {{member}}] and "
+            "A-Z a-z 0-9 . _ : / @ + ~ - may stand; check its brackets"
+        )
+        raise KindError(kind, reason)
+
+
+class KindRegistry:
+    """The kinds that a daemon knows, by name."""
+
+    def __init__(self, kinds: list[Kind]) -> None:
+        self._kinds = {kind.name: kind for kind in kinds}
+
+    @classmethod
+    def builtin(cls) -> Self:
+        """Return a registry of the four kinds that come with manifestd."""
+        return cls(
+            [Kind(name, schema=_load_schema(name), urn=urn) for name, urn in _BUILTIN.items()]
+        )
+
+    def with_kinds(self, kinds: list[Kind]) -> "KindRegistry":
+        """Return a registry with `kinds` added; one of a built-in's name replaces it."""
+        return KindRegistry([*(self._kinds | {kind.name: kind for kind in kinds}).values()])
+
+    def names(self) -> list[str]:
+        """Return the names of all kinds, sorted."""
+        return sorted(self._kinds)
+
+    def get(self, name: str) -> Kind:
+        """Return the kind called `name`; `BadRequestError` names the known ones."""
+        try:
+            return self._kinds[name]
+        except KeyError:
+            message = f"there is no kind {name!r}; known: {', '.join(self.names())}"
+            raise BadRequestError(message, path="/kind") from None
+
+    def recognise(self, document: Any) -> Kind:  # noqa: ANN401 (any JSON value)
+        """Return the one kind whose marks `document` bears.
+
+        Raises:
+            BadRequestError: no kind or several kinds fit; the message names the candidates.
+        """
+        if not isinstance(document, dict):
+            message = "a manifest is a JSON object"
+            raise BadRequestError(message, path="/manifest")
+        marked = [name for name in self._kinds if name in _MARKS and _MARKS[name](document)]
+        candidates = sorted(
+            marked or [name for name, kind in self._kinds.items() if kind.accepts(document)]
+        )
+        if len(candidates) == 1:
+            return self._kinds[candidates[0]]
+        what = (
+            f"the document could be any of: {', '.join(candidates)}"
+            if candidates
+            else f"the document is of no known kind ({', '.join(self.names())})"
+        )
+        message = f"{what}; say which with 'kind'"
+        raise BadRequestError(message, path="/kind", details={"candidates": candidates})
+
+
+def _text_at(document: Any, name: str) -> str:  # noqa: ANN401 (any JSON value)
+    value = document
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _pointer(path: list[str | int]) -> str:
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+
+
+def _shorten(reason: str) -> str:
+    if len(reason) <= REASON_SIZE_MAX:
+        return reason
+    half = REASON_SIZE_MAX // 2
+    return f"{reason[:half]} … {reason[-half:]}"
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, jsonschema_rs.ValidationError) and error.instance_path:
+        return f"{_pointer(error.instance_path)}: {_shorten(error.message)}"
+    return str(error).partition("\n")[0]
+
+
+def _refuse_to_fetch(uri: str) -> Any:  # noqa: ANN401 (the validator's signature)
+    message = f"it refers to {uri}; put everything into one file, references are not fetched"
+    raise ValueError(message)
+
+
+def _load_schema(name: str) -> dict[str, Any]:
+    text = files("protocol").joinpath("schemas", f"{name}.json").read_bytes()
+    schema: dict[str, Any] = msgspec.json.decode(text)
+    return schema
+
+
+_BUILTIN: Final = {
+    "agent": "[{metadata.owner}/]{name}@{version}",
+    "mcp-server": "{name/}@{version}",
+    "a2a-agent-card": "[{provider.organization}/]{name}@{version}",
+    "oasf-record": "{name}@{version}",
+}
+
+
+def _is_oasf(document: dict[str, Any]) -> bool:
+    return "schema_version" in document and ("skills" in document or "authors" in document)
+
+
+def _is_a2a(document: dict[str, Any]) -> bool:
+    marks = ("url", "protocolVersion", "defaultInputModes", "supportedInterfaces")
+    skilled = isinstance(document.get("skills"), list) and isinstance(
+        document.get("capabilities", {}), dict
+    )
+    return skilled and not _is_oasf(document) and any(mark in document for mark in marks)
+
+
+def _is_mcp(document: dict[str, Any]) -> bool:
+    if "/schemas/" in (schema := _text_at(document, "$schema")):
+        return "modelcontextprotocol" in schema and "server" in schema
+    name = _text_at(document, "name")
+    packaged = isinstance(document.get("packages", document.get("remotes")), list)
+    return name.count("/") == 1 and packaged and not _is_oasf(document)
+
+
+def _is_agent(document: dict[str, Any]) -> bool:
+    capabilities = document.get("capabilities")
+    return any(
+        mark in document for mark in ("communication", "authorization", "relationships")
+    ) or (
+        isinstance(capabilities, dict)
+        and any(
+            isinstance(capabilities.get(part), list) for part in ("tools", "resources", "prompts")
+        )
+    )
+
+
+# What a document of the kind bears, valid or not: a draft may still be wrong.
+_MARKS: Final = {
+    "oasf-record": _is_oasf,
+    "a2a-agent-card": _is_a2a,
+    "mcp-server": _is_mcp,
+    "agent": _is_agent,
+}

@@ -1,0 +1,21 @@
+"""Every bound that a client can run into, with its reason. Sizes in bytes unless named otherwise."""
+
+from typing import Final
+
+REQUEST_SIZE_MAX: Final = 1 << 20  # One request. A manifest of that size is somebody's mistake.
+MESSAGE_SIZE_MAX: Final = 4 << 20  # libzmq closes a connection that sends a larger frame.
+DEPTH_MAX: Final = 64  # Nesting of any JSON we read: recursion on hostile input has to end.
+INTEGER_MAX: Final = (1 << 53) - 1  # RFC 8785 and RFC 7493: beyond it, numbers lose digits.
+
+MANIFEST_ID_SIZE_MAX: Final = 512  # Characters. Ids are part of a topic and of a path.
+TOKEN_SIZE_MAX: Final = 200  # Characters of a command id, correlation id or principal.
+URN_SIZE_MAX: Final = 2048  # Characters. A percent-encoded name is up to twelve times as long.
+TEXT_SIZE_MAX: Final = 4096  # Characters of a reason or a comment: a remark, not a document.
+CONTEXT_SIZE_MAX: Final = 64 << 10  # Context rides in every event and stays in the snapshot.
+
+PAGE_SIZE_DEFAULT: Final = 100  # Items in a page of list, history or feed.
+PAGE_SIZE_MAX: Final = 1000  # Keeps the reply under the message size for ordinary events.
+PAGE_BYTES_MAX: Final = 2 << 20  # A page ends here even when fewer items than asked for fit.
+
+REMEMBERED_COMMANDS_MAX: Final = 256  # Per manifest, in its snapshot; older ones: events.log.
+CONTRIBUTORS_MAX: Final = 1000  # People who touched one manifest since its registration.

@@ -1,0 +1,223 @@
+"""What the daemon answers, op by op (design 5)."""
+
+from typing import Any
+
+import msgspec
+
+from protocol.events import StateName
+from protocol.snapshots import Approval, Rejection, StateSnapshot
+
+UNSET = msgspec.UNSET
+Unset = msgspec.UnsetType
+
+
+class TransitionResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of a manifest after an accepted command.
+
+    `replayed`: the command had been accepted before, and this is what it was answered then.
+    `changed` is there, and false, when the command asked for what is already so.
+    """
+
+    manifest_id: str
+    kind: str
+    state: StateName
+    version: int
+    seq: int
+    digest: str
+    urn: str | None
+    author: str
+    allowed_events: list[str]
+    replayed: bool = False
+    changed: bool | Unset = UNSET
+    dry_run: bool | Unset = UNSET
+
+
+class ManifestSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `list`, and of the store's index."""
+
+    manifest_id: str
+    kind: str
+    lifecycle: str
+    state: StateName
+    version: int
+    seq: int
+    digest: str
+    urn: str | None
+    author: str
+    created_seq: int
+    created_at: str
+    updated_at: str
+
+    @classmethod
+    def of(cls, snapshot: StateSnapshot) -> "ManifestSummary":
+        """Return the row of a manifest in state `snapshot`."""
+        return cls(
+            manifest_id=snapshot.manifest_id,
+            kind=snapshot.kind,
+            lifecycle=snapshot.lifecycle,
+            state=snapshot.state,
+            version=snapshot.version,
+            seq=snapshot.seq,
+            digest=snapshot.digest,
+            urn=snapshot.urn,
+            author=snapshot.author,
+            created_seq=snapshot.created_seq,
+            created_at=snapshot.created_at,
+            updated_at=snapshot.updated_at,
+        )
+
+
+class GetResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One manifest with its document. The members of `TransitionResult`, and the record."""
+
+    manifest_id: str
+    kind: str
+    lifecycle: str
+    state: StateName
+    version: int
+    seq: int
+    digest: str
+    urn: str | None
+    author: str
+    allowed_events: list[str]
+    created_at: str
+    updated_at: str
+    contributors: list[str]
+    approvals: list[Approval]
+    rejection: Rejection | None
+    context: dict[str, Any]
+    manifest: msgspec.Raw
+
+
+class HistoryResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of one manifest's events; `next_version` is None on the last page."""
+
+    events: list[msgspec.Raw]
+    next_version: int | None
+
+
+class FeedResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of all events; ask again with `after_seq = next_seq - 1`. `last_seq` is durable."""
+
+    events: list[msgspec.Raw]
+    next_seq: int
+    last_seq: int
+
+
+class ListResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of manifests; `cursor` is None on the last one."""
+
+    manifests: list[ManifestSummary]
+    cursor: str | None
+    as_of_seq: int
+
+
+class LookupResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The registered manifest behind a URN."""
+
+    urn: str
+    manifest_id: str
+    kind: str
+    version: int
+    digest: str
+    manifest: msgspec.Raw
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of the lifecycle, seen from a manifest's state and a principal."""
+
+    event: str
+    allowed: bool
+    target: StateName | None
+    roles: list[str]
+    guard: str | None = None
+    reason: str | None = None
+
+
+class ExplainResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What may happen now, and why the rest may not."""
+
+    manifest_id: str
+    state: StateName
+    version: int
+    principal: str
+    events: list[Explanation]
+
+
+class LifecycleResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A lifecycle: its definition or its diagram, and how many manifests are in each state."""
+
+    lifecycle: str
+    known: list[str]
+    counts: dict[str, int]
+    definition: msgspec.Raw | None = None
+    diagram: str | None = None
+
+
+class RecoverResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A manifest rebuilt from its events, compared with its snapshot."""
+
+    manifest_id: str
+    events: int
+    version: int
+    state: StateName
+    identical: bool
+
+
+class VerifyResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Hash chains checked; damage is answered with `CORRUPT` and never with a result."""
+
+    manifests: int
+    events: int
+    last_seq: int
+
+
+class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of a running daemon."""
+
+    version: str
+    pid: int
+    store_id: str
+    started_at: str
+    uptime_s: float
+    last_seq: int
+    archived_seq: int
+    manifests: int
+    states: dict[str, int]
+    actors_active: int
+    mailboxes_waiting: int
+    commands: int
+    refusals: int
+    published: int
+    dropped: dict[str, int]
+    writable: bool
+    endpoints: dict[str, list[str]]
+
+
+class HealthResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Readiness: `status` is `ok`, `read-only` or `draining`."""
+
+    status: str
+    protocol: int
+    version: str
+    store_id: str
+    last_seq: int
+
+
+class WhoamiResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Who the daemon thinks is asking."""
+
+    principal: str
+    authenticated: bool
+    via: str | None
+    roles: list[str]
+    may_impersonate: bool
+    uid: int | None
+    gid: int | None
+
+
+class ProbeResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The probe was published at `last_seq`."""
+
+    token: str
+    last_seq: int

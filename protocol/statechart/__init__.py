@@ -1,0 +1,1 @@
+"""The statechart kernel: definitions as data, compiled to tables, stepped by a pure function."""

@@ -1,0 +1,139 @@
+"""The catalog: which manifests there are, in which states, and what every URN names.
+
+Promise:  a projection of committed events; rebuilt from the store's summaries at start-up, it is
+          what it was. A URN names at most one manifest.
+Assume:   `update` is called for every committed event, in order.
+Not here: reservations of URNs that are being registered; the store keeps those (design 7).
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from protocol.replies import ManifestSummary
+
+SCANNED_MAX: Final = 10_000  # Rows a page looks at: a rare state must not hold up the loop.
+_SEMVER: Final = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?(?:\+.*)?")
+
+
+class Page(NamedTuple):
+    """Some manifests by age; `after` is the `created_seq` to go on from, None at the end."""
+
+    manifests: list[ManifestSummary]
+    after: int | None
+
+
+class Catalog:
+    """All manifests by id, by age, and by URN."""
+
+    def __init__(self, summaries: Iterable[ManifestSummary] = ()) -> None:
+        self._rows: dict[str, ManifestSummary] = {}
+        self._by_age: list[tuple[int, str]] = []
+        self._urns: dict[str, str] = {}
+        self._versions: dict[str, dict[str, str]] = {}  # URN without version -> version -> URN
+        self._counts: dict[tuple[str, str], int] = {}
+        for summary in summaries:
+            self.update(summary)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, manifest_id: object) -> bool:
+        return manifest_id in self._rows
+
+    def get(self, manifest_id: str) -> ManifestSummary | None:
+        """Return the row of a manifest, None when nothing was ever created under that id."""
+        return self._rows.get(manifest_id)
+
+    def ids(self) -> list[str]:
+        """Return the ids of all manifests, oldest first."""
+        return [manifest_id for _, manifest_id in self._by_age]
+
+    def update(self, row: ManifestSummary) -> None:
+        """Take note of a manifest's state after a committed event."""
+        before = self._rows.get(row.manifest_id)
+        if before is None:
+            self._by_age.append((row.created_seq, row.manifest_id))
+        if before is None or before.state != row.state:
+            self._count(before, -1)
+            self._count(row, 1)
+        self._rows[row.manifest_id] = row
+        if row.urn is not None and (before is None or before.urn != row.urn):
+            self._urns[row.urn] = row.manifest_id
+            base, _, version = row.urn.rpartition("@")
+            self._versions.setdefault(base, {})[version] = row.urn
+
+    def _count(self, row: ManifestSummary | None, by: int) -> None:
+        if row is None:
+            return
+        for state in (row.state,) if isinstance(row.state, str) else row.state:
+            key = (row.lifecycle, state)
+            self._counts[key] = self._counts.get(key, 0) + by
+
+    def counts(self, lifecycle: str | None = None) -> dict[str, int]:
+        """Return the number of manifests by leaf state, of one lifecycle or of all."""
+        totals: dict[str, int] = {}
+        for (name, state), count in self._counts.items():
+            if count and lifecycle in (None, name):
+                totals[state] = totals.get(state, 0) + count
+        return totals
+
+    def urn_owner(self, urn: str) -> str | None:
+        """Return the manifest that is registered under `urn`."""
+        return self._urns.get(urn)
+
+    def resolve(self, urn: str) -> str | None:
+        """Return the registered URN that `urn` means: itself, or its highest version."""
+        if urn in self._urns:
+            return urn
+        versions = self._versions.get(urn)
+        return versions[max(versions, key=version_key)] if versions else None
+
+    def page(
+        self,
+        after: int,
+        limit: int,
+        *,
+        states: frozenset[str] | None = None,
+        kind: str | None = None,
+        author: str | None = None,
+    ) -> Page:
+        """Return at most `limit` manifests created after seq `after`, oldest first.
+
+        A page may hold fewer, or none, and still not be the last one.
+        """
+        found: list[ManifestSummary] = []
+        start = bisect_right(self._by_age, after, key=lambda entry: entry[0])
+        end = min(start + SCANNED_MAX, len(self._by_age))
+        for place in range(start, end):
+            created_seq, manifest_id = self._by_age[place]
+            row = self._rows[manifest_id]
+            if (
+                (kind is None or row.kind == kind)
+                and (author is None or row.author == author)
+                and (states is None or not states.isdisjoint(_names(row)))
+            ):
+                found.append(row)
+                if len(found) == limit:
+                    return Page(found, created_seq if place + 1 < len(self._by_age) else None)
+        return Page(found, self._by_age[end - 1][0] if end < len(self._by_age) else None)
+
+
+def _names(row: ManifestSummary) -> tuple[str, ...] | list[str]:
+    return (row.state,) if isinstance(row.state, str) else row.state
+
+
+def version_key(version: str) -> tuple[Any, ...]:
+    """Return a key that sorts versions by SemVer 2.0 precedence (11); others come first, by text."""
+    match = _SEMVER.fullmatch(version)
+    if match is None:
+        return (0, version)
+    numbers = tuple(int(part or 0) for part in match.group(1, 2, 3))
+    if match.group(4) is None:
+        return (1, *numbers, 1)
+    parts = tuple(
+        (0, int(part), "") if part.isdecimal() else (1, 0, part)
+        for part in match.group(4).split(".")
+    )
+    return (1, *numbers, 0, parts)

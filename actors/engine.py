@@ -1,0 +1,107 @@
+"""The engine: every request comes in here, whoever carried it, and is answered by a callback.
+
+Promise:  `answer` is called exactly once per request, with a result or a `CommandError`.
+Not here: bytes and sockets (`daemon.transport`); the reads themselves (`queries.py`).
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from actors.actor import Answer, Letter
+from actors.directory import Directory
+from actors.ports import EventStore, Publisher, Stamper
+from actors.queries import Queries
+from actors.rules import Rules
+from actors.stamps import SystemStamper
+from protocol.canonical import strict_loads
+from protocol.commands import OP_BY_REQUEST, Create, Request, Write
+from protocol.errors import CommandError, InternalError, ShuttingDownError
+from protocol.identifiers import check_manifest_id, id_for_command, is_manifest_id
+from protocol.principals import Peer, Principal, permitting_roles
+
+log: Final = logging.getLogger(__name__)
+
+
+class NobodyListens:
+    """A publisher for an engine without sockets."""
+
+    def publish(self, topic: bytes, body: bytes) -> None:
+        """See `ports.Publisher`."""
+
+
+class Engine:
+    """Directory, catalog and queries on top of a store."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        rules: Rules,
+        *,
+        stamper: Stamper | None = None,
+        publisher: Publisher | None = None,
+    ) -> None:
+        self.stamper = stamper or SystemStamper()
+        self.directory = Directory(store, rules, self.stamper, publisher or NobodyListens())
+        rules.urn_owner = self.directory.catalog.urn_owner
+        self.queries = Queries(self.directory)
+        self.commands = 0
+        self.refusals = 0
+        self._draining = False
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """Pin the lifecycles, then take requests for as long as the context lasts."""
+        rules, store = self.directory.rules, self.directory.store
+        for name in rules.lifecycles.names():
+            await store.pin_lifecycle(name, rules.lifecycles.get(name).to_json())
+        async with self.directory.run():
+            yield
+
+    async def drain(self) -> None:
+        """Refuse every further write, and return when what was accepted is finished."""
+        self._draining = True
+        await self.directory.settle()
+
+    @property
+    def is_draining(self) -> bool:
+        """Tell whether writes are refused because the daemon is about to end."""
+        return self._draining
+
+    def handle(self, request: Request, peer: Peer, answer: Answer) -> None:
+        """Carry out `request` for `peer`; `answer` gets the result or the refusal, once."""
+        self.commands += 1
+        try:
+            if isinstance(request, Write):
+                self._write(request, peer, answer)
+                return
+            roles = OP_BY_REQUEST[type(request)].roles
+            if roles != ():
+                permitting_roles(Principal.of(peer), roles, OP_BY_REQUEST[type(request)].name)
+            self.queries.handle(request, peer, answer)
+        except CommandError as error:
+            answer(error)
+        except Exception:
+            log.exception("%s crashed", type(request).__name__)
+            answer(InternalError("the request failed inside the daemon; its log says how"))
+
+    def _write(self, request: Write, peer: Peer, answer: Answer) -> None:
+        if self._draining:
+            message = "the daemon is shutting down; send the same command to its successor"
+            raise ShuttingDownError(message)
+        if isinstance(request, Create) and request.manifest_id is None:
+            request.manifest_id = self._name(request, peer)
+        check_manifest_id(request.manifest_id)
+        self.directory.tell(Letter(request, peer, answer))
+
+    def _name(self, request: Create, peer: Peer) -> str:
+        """Return the id of a create that gives none; a retry has to find the same one."""
+        document = strict_loads(bytes(request.manifest))
+        if isinstance(document, dict):
+            name = f"{document.get('name')}@{document.get('version')}"
+            if document.get("name") and document.get("version") and is_manifest_id(name):
+                return name
+        if request.command_id is None:
+            return self.stamper.stamp().event_id
+        return id_for_command(request.principal or peer.name, request.command_id)

@@ -1,0 +1,32 @@
+"""The clock and the randomness of a running daemon."""
+
+import os
+import time
+from typing import Final
+
+from actors.ports import Stamp
+from protocol.events import timestamp
+from protocol.identifiers import uuid7
+
+_POOL_SIZE_BYTES: Final = 8192  # One system call for 256 stamps.
+_PART_SIZE_BYTES: Final = 32  # 16 for the salt, 16 for the event id.
+
+
+class SystemStamper:
+    """Stamps with the system's clock and random bytes. Implements `ports.Stamper`."""
+
+    def __init__(self) -> None:
+        self._pool = b""
+        self._at = 0
+
+    def stamp(self) -> Stamp:
+        """Return the present, a fresh UUIDv7 and a fresh salt."""
+        start = self._at
+        if start >= len(self._pool):
+            self._pool = os.urandom(_POOL_SIZE_BYTES)
+            start = 0
+        self._at = start + _PART_SIZE_BYTES
+        part = self._pool[start : self._at]
+        now_ns = time.time_ns()
+        event_id = uuid7(now_ns // 1_000_000, int.from_bytes(part[16:]) >> 54)
+        return Stamp(timestamp(now_ns), event_id, part[:16].hex())

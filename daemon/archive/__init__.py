@@ -1,0 +1,1 @@
+"""The archive: each manifest's own folder, written behind the journal."""

@@ -1,0 +1,57 @@
+"""`store.json`: which store this is, and in which format.
+
+Promise:  it is written once, durably, before anything else in the directory. A damaged one is
+          refused: nothing else says which store the files belong to.
+"""
+
+import time
+import uuid
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from daemon.errors import DamagedStoreError
+from daemon.journal.disk import Disk
+from daemon.journal.sealed import seal, unseal
+from protocol.events import timestamp
+
+IDENTITY_NAME: Final = "store.json"
+FORMAT_VERSION: Final = 1
+# What a directory may hold before it is a store. Anything else belongs to somebody.
+_BEFORE_A_STORE: Final = frozenset({"lock", f"{IDENTITY_NAME}.tmp", "lost+found"})
+
+
+class StoreIdentity(NamedTuple):
+    """The members of `store.json`."""
+
+    store_id: str
+    created_at: str
+    format_version: int = FORMAT_VERSION
+
+
+def open_identity(disk: Disk, data_directory: Path) -> StoreIdentity:
+    """Return the identity of the store in `data_directory`; an empty directory becomes a store.
+
+    Raises:
+        DamagedStoreError: `store.json` is damaged, of another format, or missing beside other files.
+    """
+    path = data_directory / IDENTITY_NAME
+    names = disk.list_names(data_directory)
+    if IDENTITY_NAME in names:
+        return _checked(path, disk.read(path))
+    if found := sorted(set(names) - _BEFORE_A_STORE):
+        reason = f"it is missing, but the directory is not empty ({', '.join(found[:3])})"
+        raise DamagedStoreError(path, reason)
+    identity = StoreIdentity(str(uuid.uuid4()), timestamp(time.time_ns()))
+    disk.write_durably(path, seal(identity._asdict()))
+    disk.sync_directory(data_directory.parent)
+    return identity
+
+
+def _checked(path: Path, data: bytes) -> StoreIdentity:
+    match unseal(data):
+        case {"store_id": str(store_id), "created_at": str(at), "format_version": int(version)}:
+            if version != FORMAT_VERSION:
+                reason = f"format version {version}; this manifestd reads {FORMAT_VERSION}"
+                raise DamagedStoreError(path, reason)
+            return StoreIdentity(store_id, at, version)
+    raise DamagedStoreError(path, "its sha256 does not match its bytes")

@@ -1,0 +1,74 @@
+"""What becomes of a log that does not end where the archive left it.
+
+That is so after a crash (the end was never synced), and after a write that found no room. The log
+is made anew from the lines that were synced and from the journal's copy of those that follow.
+
+| a line after those that were synced | is                                   | becomes             |
+|-------------------------------------|--------------------------------------|---------------------|
+| one of the journal's                | written before the crash             | stays               |
+| the beginning of one                | torn                                 | written again       |
+| any other bytes                     | torn, in a way that leaves no prefix | quarantine          |
+| a whole event of another content    | corruption, or the journal's end     | `DamagedStoreError` |
+|                                     | was lost                             |                     |
+
+Not here: lines before those that we hold. They were synced, so damage there is damage.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from daemon.archive.log import checked_events
+from daemon.errors import DamagedStoreError
+from protocol.events import GENESIS, CommittedEvent, DamagedEventError
+
+
+class Merged(NamedTuple):
+    """The log as it should be, and the bytes in it that nobody can read."""
+
+    data: bytes
+    damaged: bytes
+
+
+def merge(path: Path, data: bytes, events: Sequence[CommittedEvent]) -> Merged:
+    """Return the log `data` with `events` (of one manifest, in order, at least one) at its end.
+
+    Raises:
+        DamagedStoreError: the log contradicts `events`, or lacks one before them.
+    """
+    kept = _kept(path, data, events[0])
+    ours = {event.line for event in events}
+    damaged: list[bytes] = []
+    for line in data[len(kept) :].split(b"\n"):
+        if not line or line in ours:
+            continue
+        _check_torn(path, line)
+        if not any(own.startswith(line) for own in ours):
+            damaged.append(line)
+    return Merged(kept + b"".join(event.line + b"\n" for event in events), b"\n".join(damaged))
+
+
+def _kept(path: Path, data: bytes, first: CommittedEvent) -> bytes:
+    """Return the part of the log before `first`, after a look at its last event."""
+    before = first.core.version - 1
+    prev = GENESIS
+    if before:
+        manifest_id = first.core.manifest_id
+        (last,) = checked_events(
+            path, data, manifest_id, after_version=before - 1, upto_version=before
+        )
+        prev = last.hash
+    if first.core.prev != prev:
+        reason = f"version {before + 1} in the journal does not continue its hash chain"
+        raise DamagedStoreError(path, reason, line=before, seq=first.seq)
+    rest = data.split(b"\n", before)[-1] if before else data
+    return data[: len(data) - len(rest)]
+
+
+def _check_torn(path: Path, line: bytes) -> None:
+    try:
+        event = CommittedEvent.read(line)
+    except DamagedEventError:
+        return
+    reason = f"it holds an event that the journal does not have: {event.hash}"
+    raise DamagedStoreError(path, reason, line=event.core.version, seq=event.seq)

@@ -1,0 +1,162 @@
+"""`manifestd`: flags in, exit status out (0, 2, 70, 74, 75, 78; design 4)."""
+
+import argparse
+import asyncio
+import logging
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from daemon.errors import ConfigurationError, DaemonError, DiskFailedError
+from daemon.packaging import ForeignPackageError, verify_packages
+
+if TYPE_CHECKING:
+    from daemon.configuration import Configuration
+
+log: Final = logging.getLogger("manifestd")
+
+CONFIGURATION_STATUS: Final = 78
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `manifestd` and return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        verify_packages()
+    except ForeignPackageError as error:
+        print(f"manifestd: {error}", file=sys.stderr)
+        return CONFIGURATION_STATUS
+    try:
+        with ExitStack() as stack:
+            configuration = _configure(options, stack)
+            if options.check_config:
+                return _check(configuration, options)
+            return _run(configuration, options)
+    except DaemonError as error:
+        print(f"manifestd: {error}", file=sys.stderr, flush=True)
+        if isinstance(error, DiskFailedError):
+            # The journal's thread may hang in the system call that failed: do not wait for it.
+            os._exit(error.exit_status)
+        return error.exit_status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="manifestd",
+        description="Takes agent manifests through their lifecycle, one actor per manifest.",
+        epilog="To try it: manifestd --dev",
+    )
+    parser.add_argument("--config", metavar="FILE", type=Path, help="manifestd.toml")
+    parser.add_argument("--data-dir", metavar="DIR", type=Path, help="where everything is kept")
+    parser.add_argument(
+        "--commands", metavar="ENDPOINT", action="append", help="ROUTER, may be repeated"
+    )
+    parser.add_argument(
+        "--events", metavar="ENDPOINT", action="append", help="PUB, may be repeated"
+    )
+    parser.add_argument(
+        "--check-config", action="store_true", help="check the configuration and exit"
+    )
+    parser.add_argument(
+        "--dev",
+        action="store_true",
+        help="for trying out: own endpoints, a temporary store, every peer has all roles",
+    )
+    return parser
+
+
+def _configure(options: argparse.Namespace, stack: ExitStack) -> "Configuration":
+    """Return the configuration with the flags on top; `stack` holds what ends with the process."""
+    from daemon.configuration import load_configuration  # noqa: PLC0415 (after the check above)
+    from protocol.endpoints import COMMANDS, EVENTS, dev_directory, ipc_endpoint  # noqa: PLC0415
+
+    configuration = load_configuration(options.config, os.environ)
+    daemon = configuration.daemon
+    if options.dev:
+        if options.data_dir is None:
+            daemon.data_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="manifestd-"))
+        folder = dev_directory(os.environ, os.getuid(), tempfile.gettempdir())
+        if options.commands is None or options.events is None:
+            _make_private(Path(folder))
+        daemon.commands = [ipc_endpoint(folder, COMMANDS)]
+        daemon.events = [ipc_endpoint(folder, EVENTS)]
+    if options.data_dir is not None:
+        daemon.data_dir = str(options.data_dir.absolute())
+    daemon.commands = options.commands or daemon.commands
+    daemon.events = options.events or daemon.events
+    return configuration
+
+
+def _make_private(folder: Path) -> None:
+    """Make the folder of the dev sockets; nobody else may own it or look into it."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        message = f"{folder} belongs to somebody else; set XDG_RUNTIME_DIR, or give --commands"
+        raise ConfigurationError(message)
+    folder.chmod(0o700)
+
+
+def _check(configuration: "Configuration", options: argparse.Namespace) -> int:
+    from daemon.configuration import impersonators, load_kinds  # noqa: PLC0415
+
+    kinds = load_kinds(configuration, _base(options))
+    impersonators(configuration)
+    _check_endpoints(configuration)
+    print(f"the configuration is fine; kinds: {', '.join(kinds.names())}")
+    return 0
+
+
+def _check_endpoints(configuration: "Configuration") -> None:
+    from daemon.transport.sockets import check_endpoint  # noqa: PLC0415
+
+    for endpoint in (*configuration.daemon.commands, *configuration.daemon.events):
+        check_endpoint(endpoint)
+
+
+def _base(options: argparse.Namespace) -> Path:
+    return Path.cwd() if options.config is None else options.config.absolute().parent
+
+
+def _run(configuration: "Configuration", options: argparse.Namespace) -> int:
+    import uvloop  # noqa: PLC0415 (not for --help and --check-config)
+
+    from daemon.application import Application  # noqa: PLC0415
+    from daemon.readiness import ServiceManager  # noqa: PLC0415
+
+    logging.basicConfig(
+        level=configuration.daemon.log_level.upper(),
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    if options.dev:
+        _greet(configuration, temporary=options.data_dir is None)
+
+    async def serve() -> int:
+        application = Application(
+            configuration,
+            base=_base(options),
+            dev=options.dev,
+            manager=ServiceManager(os.environ),
+        )
+        return await application.run()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(serve())
+
+
+def _greet(configuration: "Configuration", *, temporary: bool) -> None:
+    daemon = configuration.daemon
+    kept = "removed when it ends" if temporary else "kept"
+    print(f"manifestd --dev   for trying out: everybody may do everything; store: {kept}")
+    print(f"  store     {daemon.data_dir}")
+    print(f"  commands  {' '.join(daemon.commands)}")
+    print(f"  events    {' '.join(daemon.events)}")
+    print("In another terminal:")
+    print("  manifestctl watch")
+    print("  manifestctl --help", flush=True)

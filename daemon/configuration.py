@@ -1,0 +1,213 @@
+"""The configuration: defaults < `manifestd.toml` < `MANIFESTD_SECTION__KEY` < flags; strict.
+
+Promise:  a key that nobody reads is an error that names the nearest one that somebody does. What
+          is wrong is said with the file or variable it stands in, before anything is opened.
+
+    [daemon]  data_dir, commands, events, log_level
+    [policy]  four_eyes
+    [identity] names = { "1000" = "alice" }, impersonators = ["root"]
+    [roles]   approver = ["alice", "bob"]           the first assignment ends "everybody may"
+    [kinds.plugin] schema = "plugin.json", urn = "{name}@{version}", validation = "full"
+"""
+
+import os
+import pwd
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from daemon.errors import ConfigurationError
+from protocol.endpoints import COMMANDS, EVENTS, SERVICE_DIRECTORY, ipc_endpoint
+from protocol.errors import did_you_mean
+from protocol.kinds import Kind, KindError, KindRegistry, Validation
+from protocol.principals import IMPERSONATE, ROLES
+
+ENVIRONMENT_PREFIX: Final = "MANIFESTD_"
+
+
+class DaemonSection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Where the daemon works and listens."""
+
+    data_dir: str = "/var/lib/manifestd"
+    commands: list[str] = msgspec.field(
+        default_factory=lambda: [ipc_endpoint(SERVICE_DIRECTORY, COMMANDS)]
+    )
+    events: list[str] = msgspec.field(
+        default_factory=lambda: [ipc_endpoint(SERVICE_DIRECTORY, EVENTS)]
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class PolicySection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What the operator demands beyond the lifecycle."""
+
+    four_eyes: bool = True
+
+
+class IdentitySection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """`names`: uid to principal. `impersonators`: users who may speak for others."""
+
+    names: dict[str, str] = msgspec.field(default_factory=dict)
+    impersonators: list[str] | None = None
+
+
+class KindSection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A kind of the operator's own; `schema` is a path, relative to the configuration file."""
+
+    schema: str | None = None
+    urn: str = "{name}@{version}"
+    validation: Validation = Validation.FULL
+
+
+class Configuration(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set."""
+
+    daemon: DaemonSection = msgspec.field(default_factory=DaemonSection)
+    policy: PolicySection = msgspec.field(default_factory=PolicySection)
+    identity: IdentitySection = msgspec.field(default_factory=IdentitySection)
+    roles: dict[str, list[str]] | None = None
+    kinds: dict[str, KindSection] = msgspec.field(default_factory=dict)
+
+
+def load_configuration(file: Path | None, environment: Mapping[str, str]) -> Configuration:
+    """Read `file` and the environment's variables over the defaults.
+
+    Raises:
+        ConfigurationError: with the file or variable, the key, and what to write instead.
+    """
+    tables = {} if file is None else _read_toml(file)
+    source = "the defaults" if file is None else str(file)
+    _check_names(tables, source)
+    for variable, value in sorted(environment.items()):
+        if variable.startswith(ENVIRONMENT_PREFIX):
+            _assign(tables, variable, value)
+    try:
+        configuration = msgspec.convert(tables, Configuration)
+    except msgspec.ValidationError as error:
+        message = f"{source}, or a {ENVIRONMENT_PREFIX}… variable: {error}"
+        raise ConfigurationError(message) from error
+    _check_roles(configuration, source)
+    return configuration
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except OSError as error:
+        message = f"{file} cannot be read: {error.strerror}; create it, or leave --config out"
+        raise ConfigurationError(message) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        message = f"{file} is not TOML: {error}"
+        raise ConfigurationError(message) from error
+
+
+def _sections() -> dict[str, type[msgspec.Struct] | None]:
+    return {
+        "daemon": DaemonSection,
+        "policy": PolicySection,
+        "identity": IdentitySection,
+        "roles": None,
+        "kinds": None,
+    }
+
+
+def _check_names(tables: Mapping[str, Any], source: str) -> None:
+    sections = _sections()
+    for name, table in tables.items():
+        if name not in sections:
+            raise ConfigurationError(_unknown(source, f"[{name}]", name, list(sections)))
+        if not isinstance(table, dict):
+            message = f"{source}: {name} is a table; write [{name}] and its keys below it"
+            raise ConfigurationError(message)
+        known = _keys(sections[name])
+        for key in table if known is not None else ():
+            if key not in (known or ()):
+                raise ConfigurationError(_unknown(source, f"{name}.{key}", key, known or []))
+    for name, kind in tables.get("kinds", {}).items():
+        known = _keys(KindSection)
+        for key in kind if isinstance(kind, dict) else ():
+            if key not in (known or ()):
+                place = f"kinds.{name}.{key}"
+                raise ConfigurationError(_unknown(source, place, key, known or []))
+
+
+def _keys(section: type[msgspec.Struct] | None) -> list[str] | None:
+    return None if section is None else [field.name for field in msgspec.structs.fields(section)]
+
+
+def _unknown(source: str, place: str, name: str, known: list[str]) -> str:
+    near = did_you_mean(name, known)
+    hint = f"did you mean {near!r}?" if near else f"known: {', '.join(known)}"
+    return f"{source}: there is no setting {place}; {hint}"
+
+
+def _assign(tables: dict[str, Any], variable: str, value: str) -> None:
+    """Put `MANIFESTD_SECTION__KEY=value` into the tables; the value is TOML, or plain text."""
+    section, _, key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
+    sections = _sections()
+    if section not in sections or not key:
+        known = [f"{ENVIRONMENT_PREFIX}{name.upper()}__…" for name in sections]
+        near = did_you_mean(variable, known) or known[0]
+        message = f"the variable {variable} sets nothing; the form is {near}"
+        raise ConfigurationError(message)
+    known_keys = _keys(sections[section])
+    if known_keys is not None and key not in known_keys:
+        raise ConfigurationError(_unknown(variable, f"{section}.{key}", key, known_keys))
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    if key in ("commands", "events", "impersonators") and isinstance(parsed, str):
+        parsed = parsed.split(",")
+    tables.setdefault(section, {})[key] = parsed
+
+
+def _check_roles(configuration: Configuration, source: str) -> None:
+    known = [*ROLES, IMPERSONATE]
+    for role in configuration.roles or {}:
+        if role not in known:
+            raise ConfigurationError(_unknown(source, f"roles.{role}", role, known))
+    for uid in configuration.identity.names:
+        if not uid.isdecimal():
+            message = f'{source}: identity.names.{uid}: the key is a uid, such as "1000"'
+            raise ConfigurationError(message)
+
+
+def impersonators(configuration: Configuration) -> frozenset[int]:
+    """Return the uids that may speak for others: by default root and the daemon's own user."""
+    names = configuration.identity.impersonators
+    if names is None:
+        return frozenset({0, os.getuid()})
+    uids = set()
+    for name in names:
+        try:
+            uids.add(pwd.getpwnam(name).pw_uid)
+        except KeyError:
+            message = f"identity.impersonators: this machine has no user {name!r}"
+            raise ConfigurationError(message) from None
+    return frozenset(uids)
+
+
+def load_kinds(configuration: Configuration, directory: Path) -> KindRegistry:
+    """Return the built-in kinds and the configured ones, their schemas read and compiled."""
+    kinds = []
+    for name, section in configuration.kinds.items():
+        schema: Any = True
+        if section.schema is not None:
+            path = directory / section.schema
+            try:
+                schema = msgspec.json.decode(path.read_bytes())
+            except (OSError, msgspec.MsgspecError) as error:
+                message = f"kinds.{name}.schema: {path}: {error}"
+                raise ConfigurationError(message) from error
+        elif section.validation is Validation.FULL:
+            message = f'kinds.{name}: give a schema, or set validation = "syntax"'
+            raise ConfigurationError(message)
+        try:
+            kinds.append(Kind(name, schema=schema, urn=section.urn, validation=section.validation))
+        except KindError as error:
+            raise ConfigurationError(str(error)) from error
+    return KindRegistry.builtin().with_kinds(kinds)

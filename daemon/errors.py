@@ -1,0 +1,64 @@
+"""Errors that end the daemon, each with the exit status that the unit file knows."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from protocol.errors import ManifestdError
+
+
+class DaemonError(ManifestdError):
+    """The daemon cannot start or go on; `exit_status` is what the process ends with."""
+
+    exit_status: ClassVar[int] = 1
+
+
+class DamagedStoreError(DaemonError):
+    """Stored bytes are not what was written, and no second copy says what they were (exit 70)."""
+
+    exit_status = 70
+
+    def __init__(
+        self, path: Path, reason: str, *, line: int | None = None, seq: int | None = None
+    ) -> None:
+        place = "".join(
+            f", {what} {number}"
+            for what, number in (("line", line), ("seq", seq))
+            if number is not None
+        )
+        super().__init__(
+            f"{path}{place}: {reason}; nothing was changed. "
+            f"Keep a copy of the data directory, then run: manifestd fsck --data-dir DIR"
+        )
+        self.path = path
+        self.line = line
+        self.seq = seq
+        self.reason = reason
+
+
+class DiskFailedError(DaemonError):
+    """A sync, a rename or a read of the disk failed: only a restart can tell what is there."""
+
+    exit_status = 74
+
+    def __init__(self, what: str, cause: OSError) -> None:
+        super().__init__(f"{what}: {cause}; stopping, because a retry could hide the loss")
+        self.what = what
+        self.cause = cause
+
+
+class StoreLockedError(DaemonError):
+    """Another daemon has the data directory open (exit 75)."""
+
+    exit_status = 75
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(
+            f"another manifestd works on {directory}; stop it, or use another --data-dir"
+        )
+        self.directory = directory
+
+
+class ConfigurationError(DaemonError):
+    """The configuration is wrong; the message says where and what to write instead (exit 78)."""
+
+    exit_status = 78

@@ -1,0 +1,241 @@
+"""The port to the disk, and the only module that syncs, renames or removes a file.
+
+All calls block: the journal has a thread of its own, and everything else reaches this module
+through `aiofiles.os.wrap`, one hop per operation and not one per call. A test passes
+`tests.support.faulty_disk.FaultyDisk` instead and so chooses which call fails.
+
+Promise:  bytes are safe after `sync`, names after `sync_directory`, both after `sync_filesystem`;
+          every failure is the operating system's own `OSError`, never swallowed.
+Not here: what a failure means. After a failed sync nothing may be retried (`committer.py`).
+"""
+
+import ctypes
+import errno
+import fcntl
+import os
+from pathlib import Path
+from typing import Final, Protocol
+
+# Errors of a write that mean "no room" or "not now"; nothing is wrong with the disk (design 3).
+SURVIVABLE_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+
+
+class AppendFile(Protocol):
+    """An open file that grows at its end."""
+
+    def write(self, data: bytes) -> None:
+        """Append all of `data`, however often the system takes only a part of it."""
+
+    def sync(self) -> None:
+        """Make everything written so far survive a power cut (fdatasync)."""
+
+    def truncate(self, size: int) -> None:
+        """Cut the file to `size` bytes; durable only after `sync`."""
+
+    def close(self) -> None:
+        """Release the descriptor. Syncs nothing."""
+
+
+class Disk(Protocol):
+    """What a store needs from a file system, and nothing more. Paths are absolute."""
+
+    def open_append(self, path: Path, *, create: bool) -> AppendFile:
+        """Open for appending; with `create` the file must not exist, without it it must."""
+
+    def read(self, path: Path, offset: int = 0, size: int = -1) -> bytes:
+        """Return `size` bytes from `offset` on, or all that are there."""
+
+    def size(self, path: Path) -> int:
+        """Return a file's size in bytes; `FileNotFoundError` when there is none."""
+
+    def list_names(self, path: Path) -> list[str]:
+        """Return the names in a directory, sorted; empty when it does not exist."""
+
+    def make_directory(self, path: Path) -> None:
+        """Create a directory and its parents; one that exists is fine. Mode 0750."""
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Create or overwrite a file. Not durable."""
+
+    def append(self, path: Path, data: bytes) -> int:
+        """Append to a file, created when missing; return its size before. Not durable."""
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Rename over `target`. Durable after `sync_directory` of the target's folder."""
+
+    def remove(self, path: Path) -> None:
+        """Unlink a file; one that is not there is fine."""
+
+    def cut(self, path: Path, size: int) -> None:
+        """Cut a file to `size` bytes and sync it."""
+
+    def allocate(self, path: Path, size: int) -> None:
+        """Create a file that really occupies `size` bytes, and sync it."""
+
+    def write_durably(self, path: Path, data: bytes) -> None:
+        """Write a file atomically: temp file, sync, rename over `path`, sync of the folder."""
+
+    def sync_directory(self, path: Path) -> None:
+        """Make every create, rename and unlink done so far in `path` durable."""
+
+    def sync_filesystem(self, path: Path) -> None:
+        """Make everything written so far on the file system that holds `path` durable."""
+
+    def lock(self, path: Path) -> int:
+        """Take the exclusive lock on `path`, created when missing, and return its descriptor.
+
+        Raises:
+            BlockingIOError: another process (or another open of this one) holds it.
+        """
+
+    def unlock(self, descriptor: int) -> None:
+        """Give a lock back. The end of the process does so, too."""
+
+
+class OperatingSystemDisk:
+    """The real disk."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+
+    def open_append(self, path: Path, *, create: bool) -> AppendFile:
+        """See `Disk`."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        flags |= os.O_CREAT | os.O_EXCL if create else 0
+        return _OperatingSystemFile(os.open(path, flags, 0o640))
+
+    def read(self, path: Path, offset: int = 0, size: int = -1) -> bytes:
+        """See `Disk`."""
+        with path.open("rb", buffering=0) as file:
+            if offset:
+                file.seek(offset)
+            data: bytes = file.read(size) or b""
+            if 0 <= len(data) < size:  # A raw read may be short before the end of the file.
+                while len(data) < size and (more := file.read(size - len(data))):
+                    data += more
+            return data
+
+    def size(self, path: Path) -> int:
+        """See `Disk`."""
+        return os.stat(path).st_size  # noqa: PTH116 (the hot path of feed)
+
+    def list_names(self, path: Path) -> list[str]:
+        """See `Disk`."""
+        try:
+            return sorted(os.listdir(path))  # noqa: PTH208 (names, not paths)
+        except FileNotFoundError:
+            return []
+
+    def make_directory(self, path: Path) -> None:
+        """See `Disk`."""
+        path.mkdir(mode=0o750, parents=True, exist_ok=True)
+
+    def write(self, path: Path, data: bytes) -> None:
+        """See `Disk`."""
+        self._write(path, data, os.O_TRUNC)
+
+    def append(self, path: Path, data: bytes) -> int:
+        """See `Disk`."""
+        return self._write(path, data, os.O_APPEND)
+
+    def _write(self, path: Path, data: bytes, how: int) -> int:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how, 0o640)
+        try:
+            size = os.lseek(descriptor, 0, os.SEEK_END) if how == os.O_APPEND else 0
+            _write_all(descriptor, data)
+        finally:
+            os.close(descriptor)
+        return size
+
+    def replace(self, source: Path, target: Path) -> None:
+        """See `Disk`."""
+        os.replace(source, target)  # noqa: PTH105 (half the cost, once per archived manifest)
+
+    def remove(self, path: Path) -> None:
+        """See `Disk`."""
+        path.unlink(missing_ok=True)
+
+    def cut(self, path: Path, size: int) -> None:
+        """See `Disk`."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.ftruncate(descriptor, size)
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def allocate(self, path: Path, size: int) -> None:
+        """See `Disk`."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def write_durably(self, path: Path, data: bytes) -> None:
+        """See `Disk`."""
+        temporary = path.with_name(f"{path.name}.tmp")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        try:
+            _write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(path)
+        self.sync_directory(path.parent)
+
+    def sync_directory(self, path: Path) -> None:
+        """See `Disk`."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sync_filesystem(self, path: Path) -> None:
+        """See `Disk`. Linux reports write errors from syncfs since 5.8 (man 2 syncfs)."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if self._libc.syncfs(descriptor) != 0:
+                code = ctypes.get_errno()
+                raise OSError(code, f"syncfs: {os.strerror(code)}", str(path))
+        finally:
+            os.close(descriptor)
+
+    def lock(self, path: Path) -> int:
+        """See `Disk`."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def unlock(self, descriptor: int) -> None:
+        """See `Disk`."""
+        os.close(descriptor)
+
+
+class _OperatingSystemFile:
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def write(self, data: bytes) -> None:
+        _write_all(self._descriptor, data)
+
+    def sync(self) -> None:
+        os.fdatasync(self._descriptor)
+
+    def truncate(self, size: int) -> None:
+        os.ftruncate(self._descriptor, size)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data)
+    while written < len(data):  # A full disk takes a part, then refuses the rest.
+        written += os.write(descriptor, memoryview(data)[written:])

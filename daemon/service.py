@@ -1,0 +1,116 @@
+"""The ops that are about the process: status, health, whoami, probe. The rest is the engine's."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from actors.actor import Answer
+from actors.decide import resolve
+from actors.engine import Engine
+from actors.ports import Publisher
+from daemon.store import FileStore
+from protocol.commands import Health, Probe, Request, Status, Whoami
+from protocol.errors import CommandError
+from protocol.events import timestamp
+from protocol.principals import Peer, Principal, permitting_roles
+from protocol.replies import HealthResult, ProbeResult, StatusResult, WhoamiResult
+
+PROTOCOL_VERSION: Final = 1
+VERSION: Final = "0.1.0"
+
+
+class Service:
+    """What the command socket hands requests to."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: FileStore,
+        publisher: Publisher,
+        *,
+        endpoints: Mapping[str, list[str]],
+        drops: Callable[[], dict[str, int]],
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._publisher = publisher
+        self._endpoints = dict(endpoints)
+        self._drops = drops
+        self._started_ns = time.time_ns()
+        self._started_s = time.monotonic()
+        self._own: dict[type[Request], Callable[..., msgspec.Struct]] = {
+            Status: self._status,
+            Health: self._health,
+            Whoami: self._whoami,
+            Probe: self._probe,
+        }
+
+    def handle(self, request: Request, peer: Peer, answer: Answer) -> None:
+        """See `daemon.transport.router.Handler`."""
+        own = self._own.get(type(request))
+        if own is None:
+            self._engine.handle(request, peer, answer)
+            return
+        try:
+            result = own(request, peer)
+        except CommandError as error:
+            answer(error)
+        else:
+            answer(result)
+
+    def _status(self, _request: Status, peer: Peer) -> StatusResult:
+        permitting_roles(Principal.of(peer), None, "status")
+        directory = self._engine.directory
+        return StatusResult(
+            version=VERSION,
+            pid=os.getpid(),
+            store_id=self._store.store_id,
+            started_at=timestamp(self._started_ns),
+            uptime_s=round(time.monotonic() - self._started_s, 3),
+            last_seq=self._store.last_seq,
+            archived_seq=self._store.archived_seq,
+            manifests=len(directory.catalog),
+            states=directory.catalog.counts(),
+            actors_active=directory.active,
+            mailboxes_waiting=directory.waiting,
+            commands=self._engine.commands,
+            refusals=self._engine.refusals,
+            published=directory.published,
+            dropped=self._drops(),
+            writable=self._store.writable,
+            endpoints=self._endpoints,
+        )
+
+    def _health(self, _request: Health, _peer: Peer) -> HealthResult:
+        if self._engine.is_draining:
+            status = "draining"
+        else:
+            status = "ok" if self._store.writable else "read-only"
+        return HealthResult(
+            status=status,
+            protocol=PROTOCOL_VERSION,
+            version=VERSION,
+            store_id=self._store.store_id,
+            last_seq=self._store.last_seq,
+        )
+
+    def _whoami(self, request: Whoami, peer: Peer) -> WhoamiResult:
+        principal = resolve(peer, request.principal, self._engine.directory.rules.policy)
+        return WhoamiResult(
+            principal=principal.name,
+            authenticated=principal.authenticated,
+            via=principal.via,
+            roles=sorted(principal.roles),
+            may_impersonate=peer.may_impersonate,
+            uid=peer.uid,
+            gid=peer.gid,
+        )
+
+    def _probe(self, request: Probe, peer: Peer) -> ProbeResult:
+        permitting_roles(Principal.of(peer), None, "probe")
+        result = ProbeResult(token=request.token, last_seq=self._store.last_seq)
+        self._publisher.publish(b"probe/" + request.token.encode(), msgspec.json.encode(result))
+        return result

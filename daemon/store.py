@@ -1,0 +1,415 @@
+"""`FileStore`: events in a journal, manifests in an archive behind it, in one directory.
+
+    append -> journal (durable, in seq order) -> on_batch -> dirty map, listener -> ... -> archive
+
+Promise:  a committed event survives; `load`, `history` and `feed` answer with committed events
+          only, wherever they are at that moment; the store uses bounded memory beside one small
+          entry for each manifest.
+Assume:   all methods are called on the event loop's thread; the listener saves a snapshot for
+          every event (one that it forgot is made from the events).
+Not here: how each part works. This module ties `daemon/journal/` and `daemon/archive/` together.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, Self, TypeVar
+
+from aiofiles.os import wrap
+
+from actors.ports import (
+    AppendOutcome,
+    AppendRefusal,
+    CommittedListener,
+    FeedPage,
+    Loaded,
+    Position,
+)
+from daemon.archive.archiver import Archiver, Timer
+from daemon.archive.dirty import DIRTY_LIMITS, DirtyLimits, DirtyManifests
+from daemon.archive.opening import OpenedStore, open_store
+from daemon.archive.pins import LifecyclePins
+from daemon.archive.reader import ArchiveReader
+from daemon.archive.recent import RecentEvents, bounded
+from daemon.archive.reservations import Reservations
+from daemon.archive.work import BlockingWork
+from daemon.archive.writer import NoRoomError
+from daemon.errors import DaemonError, DamagedStoreError
+from daemon.journal.checkpoint import BatchEnd
+from daemon.journal.clean import mark_clean
+from daemon.journal.committer import Journal
+from daemon.journal.disk import Disk, OperatingSystemDisk
+from daemon.journal.reader import JournalReader
+from daemon.journal.reserve import RESERVE_SIZE_BYTES
+from daemon.journal.segment import SEGMENT_SIZE_BYTES
+from protocol.errors import (
+    CommandError,
+    CorruptError,
+    OptimisticLockError,
+    OverloadedError,
+    ShuttingDownError,
+    StorageFullError,
+    UnavailableError,
+)
+from protocol.events import CommittedEvent, NewEvent
+from protocol.limits import PAGE_BYTES_MAX
+from protocol.replies import ManifestSummary
+from protocol.snapshots import StateSnapshot
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+RETRY_AFTER_MS: Final = 200  # The archive frees a batch of thousands in about that time.
+
+
+class StoreSettings(NamedTuple):
+    """What a configuration may change, and a test makes small."""
+
+    dirty: DirtyLimits = DIRTY_LIMITS
+    segment_size_bytes: int = SEGMENT_SIZE_BYTES
+    reserve_size_bytes: int = RESERVE_SIZE_BYTES
+    feed_retention_events: int | None = None  # How far `feed` reaches back; None: to the first.
+
+
+class _Entry(NamedTuple):
+    """An event on its way through the journal, and who wants to know if it fails."""
+
+    committed: CommittedEvent
+    refused: Callable[[AppendRefusal], None]
+
+
+class FileStore:
+    """The embedded `EventStore`. Made by `FileStore.open`, ended by `close`."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        data_directory: Path,
+        opened: OpenedStore,
+        *,
+        settings: StoreSettings,
+        timer: Timer | None,
+        on_failed: Callable[[DaemonError], None],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.notes = opened.notes  # What start-up mended, in sentences for the operator.
+        self.store_id = opened.identity.store_id
+        self._disk = disk
+        self._directory = data_directory
+        self._opened = opened
+        self._report_failure = on_failed
+        self._failure: DaemonError | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._listener: CommittedListener | None = None
+        self._rows: list[ManifestSummary] = sorted(
+            opened.rows.values(), key=lambda row: row.created_seq
+        )
+        self._versions = {row.manifest_id: row.version for row in self._rows}
+        self._pending: dict[str, _Entry] = {}
+        self._next_seq = opened.end.seq + 1
+        self._recent = RecentEvents(opened.end.seq)
+        self._dirty = DirtyManifests(settings.dirty)
+        for entry in opened.dirty:
+            self._dirty.restore(entry)
+        self._reservations = Reservations(self._rows)
+        self._journal: Journal[_Entry] = Journal(
+            disk,
+            data_directory,
+            end=opened.end,
+            loop=loop,
+            on_batch=self._on_batch,
+            on_refused=self._on_refused,
+            on_failed=self._on_journal_failed,
+            segment_size_bytes=settings.segment_size_bytes,
+        )
+        self._archiver = Archiver(
+            self._dirty,
+            BlockingWork(disk, data_directory, opened.index_file, settings.feed_retention_events),
+            last_seq=lambda: self._recent.last_seq,
+            batch_end=self._journal.checkpoint_at,
+            on_failed=self._fail,
+            timer=loop if timer is None else timer,
+        )
+        reader = ArchiveReader(disk, data_directory)
+        self._load_archived = wrap(reader.load)
+        self._read_events = wrap(reader.events)
+        self._find_archived = wrap(reader.find_command)
+        self._read_feed = wrap(JournalReader(disk, data_directory, self._journal.durable_end).feed)
+        self._pin = wrap(LifecyclePins(disk, data_directory).pin)
+        self._archiver.wake()
+
+    @classmethod
+    async def open(
+        cls,
+        data_directory: Path,
+        *,
+        disk: Disk | None = None,
+        settings: StoreSettings | None = None,
+        timer: Timer | None = None,
+        on_failed: Callable[[DaemonError], None],
+    ) -> Self:
+        """Open the store in `data_directory`, made when missing, and recover what a crash left.
+
+        `on_failed` is called once when the disk failed or stored bytes turned out damaged: end the
+        process with the error's `exit_status`.
+
+        Raises:
+            StoreLockedError: another daemon works on it.
+            DamagedStoreError: it cannot be trusted as it is; nothing was changed.
+            DiskFailedError: the disk failed.
+        """
+        disk = OperatingSystemDisk() if disk is None else disk
+        settings = StoreSettings() if settings is None else settings
+        opened = await wrap(open_store)(
+            disk, data_directory, reserve_size_bytes=settings.reserve_size_bytes
+        )
+        return cls(
+            disk, data_directory, opened, settings=settings, timer=timer, on_failed=on_failed
+        )
+
+    def on_committed(self, listener: CommittedListener) -> None:
+        """See `EventStore`."""
+        assert self._listener is None
+        self._listener = listener
+
+    def append(
+        self, event: NewEvent, expected: Position, refused: Callable[[AppendRefusal], None]
+    ) -> None:
+        """See `EventStore`."""
+        refusal = self._refusal(event, expected)
+        if refusal is not None:
+            refused(refusal)
+            return
+        entry = _Entry(CommittedEvent.of(event, self._next_seq), refused)
+        self._next_seq += 1
+        self._pending[event.core.manifest_id] = entry
+        self._journal.append(entry)
+
+    async def load(self, manifest_id: str) -> Loaded:
+        """See `EventStore`."""
+        while True:
+            version = self._versions.get(manifest_id, 0)
+            dirty = self._dirty.get(manifest_id)
+            events = [] if dirty is None else dirty.events
+            if dirty is not None and dirty.snapshot is not None and dirty.is_current():
+                return Loaded(dirty.snapshot, [])
+            archived_version = version - len(events)
+            archived = await _answer(self._load_archived(manifest_id, archived_version))
+            if self._versions.get(manifest_id, 0) != version:
+                continue  # Events were committed meanwhile.
+            if archived.rebuilt and archived.snapshot and manifest_id not in self._dirty:
+                self.save_snapshot(archived.snapshot)  # Mends state.json.
+            return Loaded(archived.snapshot, archived.tail + events)
+
+    def save_snapshot(self, snapshot: StateSnapshot) -> None:
+        """See `EventStore`."""
+        self._dirty.save(snapshot)
+        self._archiver.wake()
+
+    def is_clean(self, manifest_id: str) -> bool:
+        """See `EventStore`."""
+        return manifest_id not in self._dirty and manifest_id not in self._pending
+
+    def summaries(self) -> Sequence[ManifestSummary]:
+        """See `EventStore`. Handed over, not kept: a second call returns nothing."""
+        rows, self._rows = self._rows, []
+        return rows
+
+    async def history(
+        self, manifest_id: str, after_version: int, limit: int
+    ) -> list[CommittedEvent]:
+        """See `EventStore`."""
+        unarchived = self._unarchived(manifest_id)
+        archived_version = self._versions.get(manifest_id, 0) - len(unarchived)
+        events: list[CommittedEvent] = []
+        if after_version < archived_version:
+            upto_version = min(archived_version, after_version + limit)
+            events = await _answer(self._read_events(manifest_id, after_version, upto_version))
+        events += unarchived[max(0, after_version - archived_version) :]
+        return bounded(events[:limit], PAGE_BYTES_MAX)
+
+    async def find_command(self, manifest_id: str, command_id: str) -> CommittedEvent | None:
+        """See `EventStore`."""
+        unarchived = self._unarchived(manifest_id)
+        for event in unarchived:
+            if event.core.command_id == command_id:
+                return event
+        archived_version = self._versions.get(manifest_id, 0) - len(unarchived)
+        return await _answer(self._find_archived(manifest_id, command_id, archived_version))
+
+    async def feed(self, after_seq: int, limit: int) -> FeedPage:
+        """See `EventStore`."""
+        missing = self._recent.first_seq - after_seq - 1
+        if missing <= 0:
+            events = self._recent.page(after_seq, limit, PAGE_BYTES_MAX)
+        else:
+            page = self._read_feed(after_seq, min(limit, missing), PAGE_BYTES_MAX)
+            events = await _answer(page)
+        next_seq = events[-1].seq + 1 if events else min(after_seq, self.last_seq) + 1
+        return FeedPage(events, next_seq)
+
+    @property
+    def last_seq(self) -> int:
+        """See `EventStore`."""
+        return self._recent.last_seq
+
+    @property
+    def archived_seq(self) -> int:
+        """The seq up to which every event is in its manifest's own folder."""
+        return self._archiver.archived_seq
+
+    @property
+    def writable(self) -> bool:
+        """Whether an event would be taken now."""
+        return self._unwritable() is None
+
+    def reserve(
+        self, urn: str, manifest_id: str, version: int, answer: Callable[[str | None], None]
+    ) -> None:
+        """See `EventStore`."""
+        del version  # Only a store that several daemons share has to know it.
+        answer(self._reservations.reserve(urn, manifest_id))
+
+    def confirm(self, urn: str, manifest_id: str) -> None:
+        """See `EventStore`."""
+        self._reservations.confirm(urn, manifest_id)
+
+    def release(self, urn: str, manifest_id: str) -> None:
+        """See `EventStore`."""
+        self._reservations.release(urn, manifest_id)
+
+    async def pin_lifecycle(self, name: str, definition: bytes) -> None:
+        """See `EventStore`."""
+        await self._pin(name, definition)
+
+    async def write_behind(self) -> None:
+        """See `EventStore`.
+
+        Raises:
+            StorageFullError: there was no room.
+            DaemonError: the disk failed, or the archive contradicts the journal.
+        """
+        try:
+            await self._archiver.archive_now()
+        except NoRoomError as error:
+            message = f"no room to write behind what is committed: {error}"
+            raise StorageFullError(message) from error
+
+    async def close(self) -> None:
+        """See `EventStore`. The second call waits for the first."""
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        try:
+            await self._journal.close()
+            if self._failure is None:
+                await self._finish()
+        finally:
+            await self._archiver.stop()
+            self._opened.index_file.close()
+            self._disk.unlock(self._opened.lock)
+
+    async def _finish(self) -> None:
+        """Archive what is left and say that nothing else is; an unclean end is only a slower start."""
+        try:
+            try:
+                await self._archiver.archive_now()
+            except NoRoomError:
+                await wrap(self._opened.reserve.release)()
+                await self._archiver.archive_now()
+        except NoRoomError as error:
+            log.warning("no room to archive the last events: %s; start-up will do it", error)
+            return
+        except DaemonError:
+            return  # `on_failed` has it.
+        end = BatchEnd(self.last_seq, self._journal.log_hash)
+        try:
+            await wrap(mark_clean)(self._disk, self._directory, end)
+        except OSError as error:
+            log.warning("cannot write the mark of a clean end: %s; start-up recovers", error)
+
+    def _refusal(self, event: NewEvent, expected: Position) -> AppendRefusal | None:
+        error = self._unwritable()
+        if error is not None:
+            outcome = AppendOutcome.FULL if self._failure is None else AppendOutcome.UNKNOWN
+            return AppendRefusal(outcome, error)
+        manifest_id = event.core.manifest_id
+        version = self._versions.get(manifest_id, 0)
+        assert event.core.version == expected.version + 1
+        if expected.version == version and manifest_id not in self._pending:
+            return None
+        actual = version + (manifest_id in self._pending)
+        lost = OptimisticLockError.at(
+            manifest_id, expected=expected.version, actual=actual, allowed_events=[]
+        )
+        return AppendRefusal(AppendOutcome.CONFLICT, lost)
+
+    def _unwritable(self) -> CommandError | None:
+        if self._failure is not None:
+            message = f"the store has failed: {self._failure}"
+            return UnavailableError(message)
+        if self._closing is not None:
+            return ShuttingDownError("the daemon is shutting down; nothing was written")
+        refusal = self._journal.refusal()
+        if refusal is not None:
+            return refusal
+        if self._dirty.fullness() < 1:
+            return None
+        if self._archiver.no_room is not None:
+            message = f"no room to archive: {self._archiver.no_room}; free some"
+            return StorageFullError(message)
+        return OverloadedError.full(
+            "the queue of the archive", limit=len(self._dirty), retry_after_ms=RETRY_AFTER_MS
+        )
+
+    def _on_batch(self, entries: Sequence[_Entry], _log_hash: bytes) -> None:
+        assert self._listener is not None
+        committed = [entry.committed for entry in entries]
+        for event in committed:
+            manifest_id = event.core.manifest_id
+            del self._pending[manifest_id]
+            self._versions[manifest_id] = event.core.version
+            self._recent.add(event)
+            self._dirty.add(event)
+        self._listener(committed)
+        self._archiver.wake()
+
+    def _on_refused(self, entries: Sequence[_Entry], error: CommandError) -> None:
+        self._next_seq = self._journal.durable_seq + 1
+        self._pending.clear()
+        for entry in entries:
+            entry.refused(AppendRefusal(AppendOutcome.FULL, error))
+
+    def _on_journal_failed(self, error: DaemonError) -> None:
+        self._fail(error)
+        entries, self._pending = self._pending, {}
+        for entry in entries.values():
+            unknown = UnavailableError(
+                "the disk failed before the event was safe; ask again with the same command_id"
+            )
+            entry.refused(AppendRefusal(AppendOutcome.UNKNOWN, unknown))
+
+    def _fail(self, error: DaemonError) -> None:
+        if self._failure is None:
+            self._failure = error
+            self._report_failure(error)
+
+    def _unarchived(self, manifest_id: str) -> list[CommittedEvent]:
+        dirty = self._dirty.get(manifest_id)
+        return [] if dirty is None else dirty.events
+
+
+async def _answer(reading: Awaitable[T]) -> T:
+    """Return what `reading` yields; damage and failing reads become what a client is told."""
+    try:
+        return await reading
+    except DamagedStoreError as error:
+        details = {"file": str(error.path), "line": error.line, "seq": error.seq}
+        raise CorruptError(str(error), suggestion="manifestd fsck", details=details) from error
+    except OSError as error:
+        message = f"the store cannot be read now: {error}"
+        raise UnavailableError(message) from error

@@ -1,0 +1,1 @@
+"""The sockets: commands in and answers out over ROUTER, events out over PUB."""

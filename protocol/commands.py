@@ -22,7 +22,7 @@ Text = Annotated[str, msgspec.Meta(max_length=TEXT_SIZE_MAX)]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_SIZE_MAX)]
 Digest = Annotated[str, msgspec.Meta(max_length=80)]
-ProbeToken = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16,64}$")]
+ProbeToken = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16,64}\Z")]
 
 ABSENT: Final = msgspec.Raw(b"")  # A document that was not sent; `null` would be one that was.
 
@@ -33,6 +33,7 @@ class Request(
     forbid_unknown_fields=True,
     omit_defaults=True,
     tag_field="op",
+    gc=False,
 ):
     """What every request may carry: `v`, the protocol version."""
 

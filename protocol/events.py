@@ -53,7 +53,7 @@ class EventType(StrEnum):
 StateName = str | list[str]
 
 
-class Payload(msgspec.Struct, frozen=True, kw_only=True):
+class Payload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The part of an event that can be redacted; bound by `payload_digest`."""
 
     salt: str
@@ -62,7 +62,7 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class EventCore(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EventCore(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The hashed members, in the order in which they are written.
 
     `states_from` and `states_to` are leaf state names; `actions` names what the transition did to
@@ -99,7 +99,7 @@ class EventCore(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     prev: str
 
 
-class Event(EventCore, frozen=True, kw_only=True, omit_defaults=True):
+class Event(EventCore, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A whole event as read back. `payload` is None where it was redacted."""
 
     seq: int

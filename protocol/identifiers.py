@@ -15,6 +15,7 @@ from protocol.limits import MANIFEST_ID_SIZE_MAX
 
 MANIFEST_ID_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9._:@+-]*(?:/[A-Za-z0-9][A-Za-z0-9._:@+-]*)*"
 _MANIFEST_ID: Final = re.compile(MANIFEST_ID_PATTERN)
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 _COMMAND_NAMESPACE: Final = UUID("5c8b7d1e-3c0f-4f6f-9a57-0d1f6f0c7a11")
 
 
@@ -35,12 +36,11 @@ def check_manifest_id(text: str) -> None:
     raise BadRequestError(message, path="/manifest_id")
 
 
-def uuid7(at_ms: int, randomness: int) -> str:
-    """Return a UUIDv7 (RFC 9562, 5.7) of Unix time `at_ms` and 74 bits of `randomness`."""
-    high = (at_ms & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | (randomness >> 62) & 0xFFF
-    low = 0x8000_0000_0000_0000 | randomness & 0x3FFF_FFFF_FFFF_FFFF
-    digits = f"{high:016x}{low:016x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+def uuid7(at_ms: int, randomness: bytes) -> str:
+    """Return a UUIDv7 (RFC 9562, 5.7) of Unix time `at_ms` and 74 of 80 random bits."""
+    digits = (at_ms.to_bytes(6) + randomness).hex()
+    variant = _VARIANT[digits[16]]
+    return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def id_for_command(principal: str, command_id: str) -> str:

@@ -23,6 +23,7 @@ REASON_SIZE_MAX: Final = 300  # Characters; the validator quotes the offending v
 KIND_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)(/?)\}")
 _LITERAL: Final = re.compile(r"[A-Za-z0-9._:/@+~-]*")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]+")
 _OPTIONAL: Final = re.compile(r"\[([^\[\]]*)\]")
 
 
@@ -73,18 +74,16 @@ class Kind:
         self.name = name
         self.urn_template = urn
         self.validation = validation
+        self._schema = dict(schema) if isinstance(schema, Mapping) else schema
         try:
             self._validator = jsonschema_rs.validator_for(
-                dict(schema) if isinstance(schema, Mapping) else schema,
+                self._schema,
                 retriever=_refuse_to_fetch,
                 validate_formats=True,
+                mask="value",  # A reason quotes no document: it may hold secrets, or megabytes.
             )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
             raise KindError(name, f"its schema cannot be used: {_first_line(error)}") from error
-
-    def accepts(self, document: Any) -> bool:  # noqa: ANN401 (any JSON value)
-        """Tell whether `document` is valid, for less than `problems` costs."""
-        return self._validator.is_valid(document) and not self.problems(document)
 
     def problems(self, document: Any) -> list[Problem]:  # noqa: ANN401 (any JSON value)
         """Return what is wrong with `document`; empty when it is valid."""
@@ -94,7 +93,7 @@ class Kind:
             return []
         if self.validation is Validation.FULL and not self._validator.is_valid(document):
             found = [
-                Problem(_pointer(error.instance_path), _shorten(error.message))
+                Problem(_pointer(error.instance_path), _reason(error, self._schema))
                 for error in self._validator.iter_errors(document)
             ]
             return sorted(found, key=lambda problem: (problem.path, problem.reason))[:PROBLEMS_MAX]
@@ -134,6 +133,8 @@ class Kind:
                 if text:
                     message += " before or after its slash"
                 raise ManifestInvalidError(message, path=path)
+            if _PLAIN.fullmatch(text):  # As most are, and quoting costs ten times as much.
+                return text
             return "/".join(quote(part, safe="") for part in parts)
 
         return _PLACEHOLDER.sub(value, template)
@@ -182,7 +183,11 @@ class KindRegistry:
             raise BadRequestError(message, path="/kind") from None
 
     def recognise(self, document: Any) -> Kind:  # noqa: ANN401 (any JSON value)
-        """Return the one kind whose marks `document` bears.
+        """Return the one built-in kind whose marks `document` bears.
+
+        That a kind's schema accepts the document is no mark: `agent` accepts nearly everything, and
+        a foreign document would silently become one. A kind of the configuration is never guessed
+        either, so that adding one changes the meaning of no request.
 
         Raises:
             BadRequestError: no kind or several kinds fit; the message names the candidates.
@@ -190,16 +195,15 @@ class KindRegistry:
         if not isinstance(document, dict):
             message = "a manifest is a JSON object"
             raise BadRequestError(message, path="/manifest")
-        marked = [name for name in self._kinds if name in _MARKS and _MARKS[name](document)]
         candidates = sorted(
-            marked or [name for name, kind in self._kinds.items() if kind.accepts(document)]
+            name for name, bears in _MARKS.items() if name in self._kinds and bears(document)
         )
         if len(candidates) == 1:
             return self._kinds[candidates[0]]
         what = (
             f"the document could be any of: {', '.join(candidates)}"
             if candidates
-            else f"the document is of no known kind ({', '.join(self.names())})"
+            else f"the document bears the marks of no kind; known: {', '.join(self.names())}"
         )
         message = f"{what}; say which with 'kind'"
         raise BadRequestError(message, path="/kind", details={"candidates": candidates})
@@ -216,6 +220,19 @@ def _pointer(path: list[str | int]) -> str:
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
 
 
+def _reason(error: jsonschema_rs.ValidationError, schema: Any) -> str:  # noqa: ANN401 (JSON)
+    """Return why `error`: for a pattern its title, which says in words what the pattern means."""
+    if error.schema_path and error.schema_path[-1] in ("pattern", "not"):
+        try:
+            for step in error.schema_path[:-1]:
+                schema = schema[step]
+        except (LookupError, TypeError):  # A reference may lead where the path does not.
+            schema = None
+        if title := _text_at(schema, "title"):
+            return _shorten(f"is not {title}")
+    return _shorten(error.message)
+
+
 def _shorten(reason: str) -> str:
     if len(reason) <= REASON_SIZE_MAX:
         return reason
@@ -226,7 +243,9 @@ def _shorten(reason: str) -> str:
 def _first_line(error: Exception) -> str:
     if isinstance(error, jsonschema_rs.ValidationError) and error.instance_path:
         return f"{_pointer(error.instance_path)}: {_shorten(error.message)}"
-    return str(error).partition("\n")[0]
+    reason = str(error).partition("\n")[0]
+    unfetched = isinstance(error, jsonschema_rs.ReferencingError) and "not fetched" not in reason
+    return f"{reason}; references out of the schema are not fetched" if unfetched else reason
 
 
 def _refuse_to_fetch(uri: str) -> Any:  # noqa: ANN401 (the validator's signature)
@@ -249,36 +268,56 @@ _BUILTIN: Final = {
 
 
 def _is_oasf(document: dict[str, Any]) -> bool:
-    return "schema_version" in document and ("skills" in document or "authors" in document)
+    versioned = isinstance(document.get("schema_version"), str | int | float)
+    return versioned and ("skills" in document or "authors" in document)
 
 
 def _is_a2a(document: dict[str, Any]) -> bool:
-    marks = ("url", "protocolVersion", "defaultInputModes", "supportedInterfaces")
-    skilled = isinstance(document.get("skills"), list) and isinstance(
-        document.get("capabilities", {}), dict
+    marks = (
+        *("url", "protocolVersion", "protocolVersions"),
+        *("supportedInterfaces", "defaultInputModes"),
     )
-    return skilled and not _is_oasf(document) and any(mark in document for mark in marks)
+    skilled = isinstance(document.get("skills"), list) and not _is_oasf(document)
+    return skilled and any(mark in document for mark in marks)
 
 
 def _is_mcp(document: dict[str, Any]) -> bool:
-    if "/schemas/" in (schema := _text_at(document, "$schema")):
-        return "modelcontextprotocol" in schema and "server" in schema
-    name = _text_at(document, "name")
-    packaged = isinstance(document.get("packages", document.get("remotes")), list)
-    return name.count("/") == 1 and packaged and not _is_oasf(document)
+    schema = _text_at(document, "$schema")
+    if "modelcontextprotocol" in schema and schema.endswith("/server.schema.json"):
+        return True
+    if _is_oasf(document) or _is_a2a(document):
+        return False
+    packaged = any(
+        "registryType" in package or "registry_type" in package
+        for package in _objects_at(document, "packages")
+    )
+    remote = any(
+        "url" in place and ("type" in place or "transport_type" in place)
+        for place in _objects_at(document, "remotes")
+    )
+    named = _SERVER_NAME.fullmatch(_text_at(document, "name")) is not None
+    return packaged or remote or (named and not _is_agent(document))
 
 
 def _is_agent(document: dict[str, Any]) -> bool:
-    capabilities = document.get("capabilities")
-    return any(
-        mark in document for mark in ("communication", "authorization", "relationships")
-    ) or (
-        isinstance(capabilities, dict)
-        and any(
-            isinstance(capabilities.get(part), list) for part in ("tools", "resources", "prompts")
-        )
+    if "name" not in document or _is_oasf(document) or _is_a2a(document):
+        return False
+    capabilities, metadata = document.get("capabilities"), document.get("metadata")
+    return (
+        any(mark in document for mark in ("communication", "authorization", "relationships"))
+        or (isinstance(capabilities, dict) and not _OFFERS.isdisjoint(capabilities))
+        or (isinstance(metadata, dict) and not _OWNERSHIP.isdisjoint(metadata))
     )
 
+
+def _objects_at(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    items = document.get(name)
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+_SERVER_NAME: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+/[^/]+")  # io.github.acme/echo
+_OFFERS: Final = frozenset({"tools", "resources", "prompts"})
+_OWNERSHIP: Final = frozenset({"owner", "tags"})
 
 # What a document of the kind bears, valid or not: a draft may still be wrong.
 _MARKS: Final = {

@@ -26,7 +26,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     gid: int | None = None
 
 
-class Principal(msgspec.Struct, frozen=True, kw_only=True):
+class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who a command is from. Only asserted (`authenticated` false), `via` is who asserted it."""
 
     name: str

@@ -11,7 +11,7 @@ UNSET = msgspec.UNSET
 Unset = msgspec.UnsetType
 
 
-class TransitionResult(msgspec.Struct, frozen=True, kw_only=True):
+class TransitionResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The state of a manifest after an accepted command.
 
     `replayed`: the command had been accepted before, and this is what it was answered then.
@@ -32,7 +32,7 @@ class TransitionResult(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool | Unset = UNSET
 
 
-class ManifestSummary(msgspec.Struct, frozen=True, kw_only=True):
+class ManifestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A row of `list`, and of the store's index."""
 
     manifest_id: str
@@ -150,7 +150,7 @@ class LifecycleResult(msgspec.Struct, frozen=True, kw_only=True):
     lifecycle: str
     known: list[str]
     counts: dict[str, int]
-    definition: msgspec.Raw | None = None
+    definition: Any = None  # An object. (msgspec cannot decode `Raw | None`.)
     diagram: str | None = None
 
 

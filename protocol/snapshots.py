@@ -37,7 +37,7 @@ class DamagedSnapshotError(ManifestdError):
     """A snapshot's bytes are not what was written; it can be rebuilt from the events."""
 
 
-class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Who approved which content, when, at which version of the manifest."""
 
     principal: str
@@ -49,7 +49,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     via: str | None = None
 
 
-class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+class Rejection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who sent the manifest back, and why."""
 
     principal: str
@@ -58,7 +58,7 @@ class Rejection(msgspec.Struct, frozen=True, kw_only=True):
     at: str
 
 
-class Reversible(msgspec.Struct, frozen=True, kw_only=True):
+class Reversible(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A transition that `revert` can still undo."""
 
     event: str
@@ -68,7 +68,7 @@ class Reversible(msgspec.Struct, frozen=True, kw_only=True):
     states_to: StateName = msgspec.field(name="to")
 
 
-class RememberedCommand(msgspec.Struct, frozen=True, array_like=True):
+class RememberedCommand(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What an accepted command was answered, for the client that asks again."""
 
     command_id: str
@@ -80,7 +80,7 @@ class RememberedCommand(msgspec.Struct, frozen=True, array_like=True):
     urn: str | None
 
 
-class StateSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+class StateSnapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One manifest after its last event. `document` is canonical JSON (RFC 8785)."""
 
     manifest_id: str

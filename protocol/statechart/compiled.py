@@ -135,6 +135,8 @@ def compile_chart(chart_id: str, definition: StateDefinition) -> Chart:
     """
     if not definition.states:
         raise ChartError(chart_id, "a chart without states; add one under 'states'")
+    if definition.type not in (None, NodeType.COMPOUND):
+        raise ChartError(chart_id, "the root is compound; put regions into a state of their own")
     compiler = _Compiler()
     root = compiler.node(chart_id, definition, ())
     for node, form in compiler.forms:

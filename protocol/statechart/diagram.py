@@ -16,7 +16,23 @@ _INDENT: Final = "    "
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_]")  # Mermaid reads neither `.` nor `-` in an id.
 _PLAIN_ID: Final = re.compile(r"(?!s[0-9]+_)[A-Za-z_][A-Za-z0-9_]*")  # Not one that we make up.
 _RESERVED: Final = frozenset(  # Words of Mermaid's own, in either case.
-    "accdescr acctitle as class classdef click default direction end hide note root scale state style".split()
+    [
+        "accdescr",
+        "acctitle",
+        "as",
+        "class",
+        "classdef",
+        "click",
+        "default",
+        "direction",
+        "end",
+        "hide",
+        "note",
+        "root",
+        "scale",
+        "state",
+        "style",
+    ]
 )
 
 
@@ -24,8 +40,7 @@ def mermaid(chart: Chart, counts: Mapping[str, int], active: Collection[str] = (
     """Return `chart` as a Mermaid `stateDiagram-v2`; the leaves in `active` have class `active`."""
     root = chart.root
     lines = ["stateDiagram-v2"]
-    # The root's frame says nothing, unless transitions start at it or regions lie in it.
-    if root.candidates or root.type is NodeType.PARALLEL:
+    if root.candidates:  # Else its frame says nothing.
         lines += _mermaid_node(root, counts, _INDENT)
     else:
         lines += _mermaid_children(root, counts, _INDENT)

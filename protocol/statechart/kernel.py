@@ -131,7 +131,7 @@ def _domain(transition: Transition) -> Node | None:
     for ancestor in source.ancestors:  # The least common compound ancestor.
         if ancestor.type is NodeType.COMPOUND and all(ancestor in t.ancestors for t in targets):
             return ancestor
-    return source.ancestors[-1] if source.ancestors else source
+    return source  # The root's own: all other states have it, a compound one, in common.
 
 
 def _exit_set(chart: Chart, leaves: tuple[str, ...], transitions: list[Transition]) -> set[Node]:

@@ -1,0 +1,198 @@
+"""manifest@1: what every event does in every state."""
+
+import pytest
+
+from protocol.lifecycle import Lifecycle, LifecycleRegistry
+from protocol.statechart.compiled import Transition
+from protocol.statechart.diagram import mermaid, text
+from protocol.statechart.kernel import initial_step, step
+
+LIFECYCLE = LifecycleRegistry.builtin().get("manifest@1")
+STATES = ("DRAFT", "REVIEWED", "APPROVED", "REGISTERED")
+EVENTS = ("submit_for_review", "approve", "reject", "register")
+
+# (state, event) -> target, guards, actions, exited, entered. Every pair has its row.
+Row = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...]] | None
+SUBMIT: Row = (
+    "REVIEWED",
+    ("manifest_valid",),
+    ("clear_rejection", "allow_revert"),
+    ("DRAFT",),
+    ("PENDING", "REVIEWED"),
+)
+APPROVE: Row = (
+    "APPROVED",
+    ("digest_matches", "four_eyes"),
+    ("record_approval", "allow_revert"),
+    ("REVIEWED",),
+    ("APPROVED",),
+)
+REGISTER: Row = (
+    "REGISTERED",
+    ("content_approved", "manifest_valid", "urn_free"),
+    ("record_registration",),
+    ("APPROVED", "PENDING"),
+    ("REGISTERED",),
+)
+
+
+def rejected(state: str) -> Row:
+    actions = ("void_approvals", "record_rejection")
+    return ("DRAFT", ("reason_given",), actions, (state, "PENDING"), ("DRAFT",))
+
+
+ROWS: dict[tuple[str, str], Row] = {
+    ("DRAFT", "submit_for_review"): SUBMIT,
+    ("DRAFT", "approve"): None,
+    ("DRAFT", "reject"): None,
+    ("DRAFT", "register"): None,
+    ("REVIEWED", "submit_for_review"): None,
+    ("REVIEWED", "approve"): APPROVE,
+    ("REVIEWED", "reject"): rejected("REVIEWED"),
+    ("REVIEWED", "register"): None,
+    ("APPROVED", "submit_for_review"): None,
+    ("APPROVED", "approve"): None,
+    ("APPROVED", "reject"): rejected("APPROVED"),
+    ("APPROVED", "register"): REGISTER,
+    ("REGISTERED", "submit_for_review"): None,
+    ("REGISTERED", "approve"): None,
+    ("REGISTERED", "reject"): None,
+    ("REGISTERED", "register"): None,
+}
+
+
+def test_every_pair_of_state_and_event_has_its_row() -> None:
+    chart = LIFECYCLE.chart
+
+    assert set(ROWS) == {(state, event) for state in STATES for event in EVENTS}
+    assert {node.id for node in chart.nodes.values() if node.is_leaf} == set(STATES)
+    assert set(LIFECYCLE.events) == set(EVENTS)
+
+
+@pytest.mark.parametrize(("state", "event"), ROWS)
+def test_an_event_does_what_its_row_says(state: str, event: str) -> None:
+    asked: list[Transition] = []
+
+    def allows(transition: Transition) -> bool:
+        asked.append(transition)
+        return True
+
+    result = step(LIFECYCLE.chart, (state,), event, allows)
+    row = ROWS[state, event]
+
+    if row is None:
+        assert (result, asked) == (None, [])
+        return
+    assert result is not None
+    assert asked == list(result.transitions)
+    [transition] = result.transitions
+    target, guards, actions, exited, entered = row
+    assert (result.leaves, transition.guards) == ((target,), guards)
+    assert (result.actions, result.exited, result.entered) == (actions, exited, entered)
+
+
+@pytest.mark.parametrize(("state", "event"), [pair for pair, row in ROWS.items() if row])
+def test_a_refusing_guard_leaves_the_state(state: str, event: str) -> None:
+    assert step(LIFECYCLE.chart, (state,), event, lambda _: False) is None
+
+
+def test_a_manifest_begins_as_a_draft() -> None:
+    first = initial_step(LIFECYCLE.chart)
+
+    assert (first.leaves, first.actions, first.transitions) == (("DRAFT",), (), ())
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_allowed_events_are_those_that_have_a_row(state: str) -> None:
+    allowed = sorted(event for event in EVENTS if ROWS[state, event])
+
+    assert LIFECYCLE.allowed_events((state,)) == allowed
+    assert LIFECYCLE.allowed_events((state,)) is LIFECYCLE.allowed_events((state,))
+
+
+def test_only_a_draft_can_be_revised() -> None:
+    assert [state for state in STATES if LIFECYCLE.is_mutable((state,))] == ["DRAFT"]
+
+
+def test_a_parent_state_includes_its_children() -> None:
+    chart = LIFECYCLE.chart
+
+    assert chart.leaves_below("PENDING") == ["REVIEWED", "APPROVED"]
+    assert chart.leaves_below("manifest") == list(STATES)
+    assert chart.is_in(("APPROVED",), "PENDING")
+    assert chart.is_in(("APPROVED",), "APPROVED")
+    assert not chart.is_in(("DRAFT",), "PENDING")
+
+
+def test_each_event_takes_the_roles_of_the_design() -> None:
+    assert {event: LIFECYCLE.roles_for(event) for event in (*EVENTS, "other")} == {
+        "submit_for_review": ["author"],
+        "approve": ["approver"],
+        "reject": ["reviewer", "approver"],
+        "register": ["registrar"],
+        "other": None,
+    }
+
+
+MERMAID = """\
+stateDiagram-v2
+    [*] --> DRAFT
+    state "DRAFT (2)" as DRAFT
+    state "PENDING (4)" as PENDING {
+        [*] --> REVIEWED
+        state "REVIEWED (1)" as REVIEWED
+        state "APPROVED (3)" as APPROVED
+    }
+    state "REGISTERED (0)" as REGISTERED
+    REGISTERED --> [*]
+    DRAFT --> REVIEWED : submit_for_review
+    PENDING --> DRAFT : reject
+    REVIEWED --> APPROVED : approve
+    APPROVED --> REGISTERED : register
+    classDef active font-weight:bold,stroke-width:3px
+    class REVIEWED active
+"""
+TEXT = """\
+  manifest (6)
+    DRAFT (2) initial
+        submit_for_review -> REVIEWED
+    PENDING (4)
+        reject -> DRAFT
+>     REVIEWED (1) initial
+          approve -> APPROVED
+      APPROVED (3)
+          register -> REGISTERED
+    REGISTERED (0) final
+"""
+
+
+def test_the_diagrams_show_states_events_counts_and_the_active_state() -> None:
+    counts = {"DRAFT": 2, "REVIEWED": 1, "APPROVED": 3}
+
+    assert mermaid(LIFECYCLE.chart, counts, ["REVIEWED"]) == MERMAID
+    assert text(LIFECYCLE.chart, counts, ["REVIEWED"]) == TEXT
+    assert "class " not in mermaid(LIFECYCLE.chart, {})
+
+
+def test_diagrams_draw_regions_stays_and_ids_that_mermaid_cannot_read() -> None:
+    lifecycle = Lifecycle.from_toml(
+        """
+        id = "regions"
+        version = 1
+        initial = "both"
+        [states.both]
+        type = "parallel"
+        on.note = {}
+        states.one.states."a.b" = {}
+        states.two.states.end = {}
+        """
+    )
+    counts = {"a.b": 5, "end": 5}
+
+    drawn = mermaid(lifecycle.chart, counts, ["a.b", "end", "gone"])
+    assert '    state "both (5)" as both {\n' in drawn
+    assert '            state "a.b (5)" as s3_a_b\n        }\n        --\n' in drawn
+    assert "    both --> both : note\n    classDef" in drawn
+    assert "class s3_a_b,s5_end active" in drawn
+    assert "note -> (stays)" in text(lifecycle.chart, counts, ["a.b"])
+    assert ">       a.b (5) initial" in text(lifecycle.chart, counts, ["a.b"])

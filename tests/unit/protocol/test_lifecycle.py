@@ -1,0 +1,122 @@
+"""Lifecycle files: what is wrong in one is said with its place and a way to mend it."""
+
+import pytest
+
+from protocol.errors import NotFoundError
+from protocol.lifecycle import Lifecycle, LifecycleError, LifecycleRegistry
+from protocol.statechart.compiled import STATES_MAX, ChartError, compile_chart
+from protocol.statechart.definition import NodeType, StateDefinition, TransitionDefinition
+
+HEAD = 'id = "x"\nversion = 1\ninitial = "A"\n'
+REGIONS = '[states.P]\ntype = "parallel"\nstates.R.states.R1 = {}\nstates.S.states.S1 = {}\n'
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        (HEAD + '[states.A.on.go]\ntarget = "BB"\n[states.B]', ["x.A.on.go", "did you mean 'B'?"]),
+        (
+            HEAD + '[states.A.on.go]\ntarget = "zzz"\n',
+            ["x.A.on.go", "'zzz' is no state", "known: A"],
+        ),
+        (HEAD + '[states.A.on.go]\ntarget = "x"\n', ["x.A.on.go", "'x' is no state"]),
+        ('id = "x"\nversion = 1\ninitial = "Aa"\n[states.A]', ["x.initial", "did you mean 'A'?"]),
+        (HEAD + '[states.A]\ninitial = "B"\n[states.A.states.C]', ["x.A.initial", "known: C"]),
+        (
+            HEAD + '[states.A]\ninitial = "B"',
+            ["x.A", "atomic states have no 'initial'; leave it out"],
+        ),
+        (HEAD + "[states.A.states.B]\n[states.B]", ["x.B", "used twice", "rename"]),
+        (HEAD + "[states.A.states.x]", ["x.A.x", "the chart's own", "rename"]),
+        (HEAD + '[states."A+B"]', ["x.A+B", "rename"]),
+        (HEAD + '[states."A\\n"]', ["a state's id is"]),
+        (HEAD + '[states.A.on."*"]', ["x.A.on.*", "rename"]),
+        (HEAD + '[states.A.on.""]', ["x.A.on.", "rename"]),
+        (HEAD + '[states.A]\ntype = "final"\n[states.A.on.go]', ["x.A", "leave 'on' out"]),
+        (HEAD + '[states.A]\ntype = "parallel"', ["x.A", "add 'states'"]),
+        (HEAD + '[states.A]\ntype = "atomic"\n[states.A.states.B]', ["x.A", "leave them out"]),
+        (HEAD + "states = {}", ["x", "add one"]),
+        (
+            HEAD + '[states.A.on.go]\ntarget = ["B", "C"]\n[states.B]\n[states.C]',
+            ["x.A.on.go", "at once"],
+        ),
+        (HEAD + '[states.A.on.go]\ntarget = ["P", "R1"]\n' + REGIONS, ["x.A.on.go", "at once"]),
+        (HEAD + '[states.A.on.go]\ntarget = ["R", "R1"]\n' + REGIONS, ["x.A.on.go", "at once"]),
+        (HEAD + '[states.A.on.go]\ntarget = ["R1", "R1"]\n' + REGIONS, ["x.A.on.go", "at once"]),
+        (
+            HEAD + '[states.A.on.go]\nguard = ["four_eye"]',
+            ["A.on.go", "guard", "did you mean 'four_eyes'?"],
+        ),
+        (
+            HEAD + '[states.A.on.go]\nactions = ["zzz"]',
+            ["A.on.go", "action", "known: record_approval"],
+        ),
+        (HEAD + '[states.A]\nentry = ["record_aproval"]', ["A", "did you mean 'record_approval'?"]),
+        (HEAD + '[states.A]\nexit = ["zzz"]', ["A", "there is no action 'zzz'"]),
+        (HEAD + '[roles]\ngo = ["author"]\n[states.A.on.goo]', ["roles", "did you mean 'goo'?"]),
+        (
+            HEAD + '[roles]\ngo = ["autor"]\n[states.A.on.go]',
+            ["roles.go", "did you mean 'author'?"],
+        ),
+        ('id = "../x"\nversion = 1\ninitial = "A"\n[states.A]', ["../x@1", "a-z"]),
+        ('id = "x"\nversion = 0\ninitial = "A"\n[states.A]', ["x@0", "a number from 1"]),
+        ('id = "x"\nversion = "1"\ninitial = "A"\n[states.A]', ["$.version", "Expected `int`"]),
+        (HEAD + "[states.A]\nguards = 1", ["unknown field `guards`"]),
+        (HEAD + "[states.A]\ntype = 'history'", ["Invalid enum value 'history'"]),
+        ("id = ", ["Invalid value (at end of document)"]),
+        ("a = " + "[" * 100_000, ["lifecycle ?"]),
+    ],
+)
+def test_a_wrong_file_is_refused_with_place_and_mend(toml: str, said: list[str]) -> None:
+    with pytest.raises(LifecycleError) as caught:
+        Lifecycle.from_toml(toml)
+
+    assert all(part in str(caught.value) for part in said), str(caught.value)
+
+
+def test_targets_in_different_regions_are_fine() -> None:
+    toml = HEAD + '[states.A.on.go]\ntarget = ["R1", "S1"]\n' + REGIONS
+
+    assert Lifecycle.from_toml(toml).events == ("go",)
+
+
+def test_depth_and_number_of_states_are_bounded() -> None:
+    deep = StateDefinition()
+    for level in range(20):
+        deep = StateDefinition(states={f"s{level}": deep})
+    with pytest.raises(ChartError, match="nested deeper"):
+        compile_chart("x", deep)
+    wide = StateDefinition(
+        states={f"s{index}": StateDefinition() for index in range(STATES_MAX + 1)}
+    )
+    with pytest.raises(ChartError, match="at most"):
+        compile_chart("x", wide)
+
+
+def test_a_root_cannot_be_parallel() -> None:
+    with pytest.raises(ChartError, match="the root is compound"):
+        compile_chart("x", StateDefinition(type=NodeType.PARALLEL, states={"A": StateDefinition()}))
+
+
+def test_a_root_may_have_transitions_of_its_own() -> None:
+    root = StateDefinition(
+        states={"A": StateDefinition()}, on={"go": TransitionDefinition(target="A")}
+    )
+
+    assert compile_chart("x", root).events(("A",)) == ["go"]
+
+
+def test_the_registry_names_what_it_knows() -> None:
+    registry = LifecycleRegistry.builtin()
+
+    assert registry.get("manifest@1").name == "manifest@1"
+    with pytest.raises(NotFoundError, match=r"'manifest@9'; known: .*manifest@1") as caught:
+        registry.get("manifest@9")
+    assert caught.value.path == "/lifecycle"
+
+
+def test_a_definition_is_kept_in_the_same_bytes_each_time() -> None:
+    lifecycle = LifecycleRegistry.builtin().get("manifest@1")
+
+    assert lifecycle.to_json() == Lifecycle(lifecycle.definition).to_json()
+    assert lifecycle.to_json().startswith(b'{"id":"manifest","version":1,"initial":"DRAFT"')

@@ -12,9 +12,10 @@ Not here: how each part works. This module ties `daemon/journal/` and `daemon/ar
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
-from typing import Final, NamedTuple, Self, TypeVar
+from typing import Final, NamedTuple, Self
 
 from aiofiles.os import wrap
 
@@ -30,22 +31,20 @@ from daemon.archive.archiver import Archiver, Timer
 from daemon.archive.dirty import DIRTY_LIMITS, DirtyLimits, DirtyManifests
 from daemon.archive.opening import OpenedStore, open_store
 from daemon.archive.pins import LifecyclePins
-from daemon.archive.reader import ArchiveReader
+from daemon.archive.reads import StoreReads
 from daemon.archive.recent import RecentEvents, bounded
 from daemon.archive.reservations import Reservations
 from daemon.archive.work import BlockingWork
 from daemon.archive.writer import NoRoomError
-from daemon.errors import DaemonError, DamagedStoreError
+from daemon.errors import DaemonError
 from daemon.journal.checkpoint import BatchEnd
 from daemon.journal.clean import mark_clean
 from daemon.journal.committer import Journal
 from daemon.journal.disk import Disk, OperatingSystemDisk
-from daemon.journal.reader import JournalReader
 from daemon.journal.reserve import RESERVE_SIZE_BYTES
 from daemon.journal.segment import SEGMENT_SIZE_BYTES
 from protocol.errors import (
     CommandError,
-    CorruptError,
     OptimisticLockError,
     OverloadedError,
     ShuttingDownError,
@@ -58,8 +57,6 @@ from protocol.replies import ManifestSummary
 from protocol.snapshots import StateSnapshot
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 RETRY_AFTER_MS: Final = 200  # The archive frees a batch of thousands in about that time.
 
@@ -103,9 +100,7 @@ class FileStore:
         self._failure: DaemonError | None = None
         self._closing: asyncio.Task[None] | None = None
         self._listener: CommittedListener | None = None
-        self._rows: list[ManifestSummary] = sorted(
-            opened.rows.values(), key=lambda row: row.created_seq
-        )
+        self._rows = sorted(opened.rows.values(), key=attrgetter("created_seq"))
         self._versions = {row.manifest_id: row.version for row in self._rows}
         self._pending: dict[str, _Entry] = {}
         self._next_seq = opened.end.seq + 1
@@ -132,11 +127,7 @@ class FileStore:
             on_failed=self._fail,
             timer=loop if timer is None else timer,
         )
-        reader = ArchiveReader(disk, data_directory)
-        self._load_archived = wrap(reader.load)
-        self._read_events = wrap(reader.events)
-        self._find_archived = wrap(reader.find_command)
-        self._read_feed = wrap(JournalReader(disk, data_directory, self._journal.durable_end).feed)
+        self._reads = StoreReads(disk, data_directory, self._journal.durable_end)
         self._pin = wrap(LifecyclePins(disk, data_directory).pin)
         self._archiver.wake()
 
@@ -196,7 +187,7 @@ class FileStore:
             if dirty is not None and dirty.snapshot is not None and dirty.is_current():
                 return Loaded(dirty.snapshot, [])
             archived_version = version - len(events)
-            archived = await _answer(self._load_archived(manifest_id, archived_version))
+            archived = await self._reads.load(manifest_id, archived_version)
             if self._versions.get(manifest_id, 0) != version:
                 continue  # Events were committed meanwhile.
             if archived.rebuilt and archived.snapshot and manifest_id not in self._dirty:
@@ -226,7 +217,7 @@ class FileStore:
         events: list[CommittedEvent] = []
         if after_version < archived_version:
             upto_version = min(archived_version, after_version + limit)
-            events = await _answer(self._read_events(manifest_id, after_version, upto_version))
+            events = await self._reads.events(manifest_id, after_version, upto_version)
         events += unarchived[max(0, after_version - archived_version) :]
         return bounded(events[:limit], PAGE_BYTES_MAX)
 
@@ -237,7 +228,7 @@ class FileStore:
             if event.core.command_id == command_id:
                 return event
         archived_version = self._versions.get(manifest_id, 0) - len(unarchived)
-        return await _answer(self._find_archived(manifest_id, command_id, archived_version))
+        return await self._reads.find_command(manifest_id, command_id, archived_version)
 
     async def feed(self, after_seq: int, limit: int) -> FeedPage:
         """See `EventStore`."""
@@ -245,8 +236,7 @@ class FileStore:
         if missing <= 0:
             events = self._recent.page(after_seq, limit, PAGE_BYTES_MAX)
         else:
-            page = self._read_feed(after_seq, min(limit, missing), PAGE_BYTES_MAX)
-            events = await _answer(page)
+            events = await self._reads.feed(after_seq, min(limit, missing))
         next_seq = events[-1].seq + 1 if events else min(after_seq, self.last_seq) + 1
         return FeedPage(events, next_seq)
 
@@ -296,6 +286,8 @@ class FileStore:
         except NoRoomError as error:
             message = f"no room to write behind what is committed: {error}"
             raise StorageFullError(message) from error
+        if self._failure is not None:
+            raise self._failure
 
     async def close(self) -> None:
         """See `EventStore`. The second call waits for the first."""
@@ -401,15 +393,3 @@ class FileStore:
     def _unarchived(self, manifest_id: str) -> list[CommittedEvent]:
         dirty = self._dirty.get(manifest_id)
         return [] if dirty is None else dirty.events
-
-
-async def _answer(reading: Awaitable[T]) -> T:
-    """Return what `reading` yields; damage and failing reads become what a client is told."""
-    try:
-        return await reading
-    except DamagedStoreError as error:
-        details = {"file": str(error.path), "line": error.line, "seq": error.seq}
-        raise CorruptError(str(error), suggestion="manifestd fsck", details=details) from error
-    except OSError as error:
-        message = f"the store cannot be read now: {error}"
-        raise UnavailableError(message) from error

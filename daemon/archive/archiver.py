@@ -116,8 +116,14 @@ class Archiver:
             NoRoomError: there was no room; it is dirty still.
             DaemonError: the disk failed, or the archive contradicts the journal.
         """
+        # Shielded: a caller that is cancelled does not stop the thread, and must not free the lock.
+        self._draining = asyncio.ensure_future(self._drain())
+        await asyncio.shield(self._draining)
+
+    async def _drain(self) -> None:
+        self._cancel()
         async with self._lock:
-            while not self._stopped and (len(self._dirty) or self._rows):
+            if not self._stopped and (len(self._dirty) or self._rows):
                 await self._write_batch()
                 await self._write_checkpoint()
 

@@ -30,8 +30,8 @@ DIRTY_LIMITS: Final = DirtyLimits()
 class DirtyManifest:
     """One manifest's unarchived events and its latest snapshot.
 
-    `suspect`: the manifest was dirty when the process before this one died. What its folder shows
-    may never reach the disk, so the log is written anew (design 4, "unless `clean` is there").
+    `suspect`: the manifest was dirty when the process before this one died, so that there may be a
+    log, torn, before its first event is archived.
     """
 
     __slots__ = ("events", "manifest_id", "snapshot", "suspect")

@@ -35,11 +35,8 @@ def checked_events(
     Raises:
         DamagedStoreError: one of them is not there, or not as it was written.
     """
+    check_length(path, data, upto_version)
     lines = data.split(b"\n", upto_version)
-    if len(lines) <= upto_version:  # The newline behind the last line is looked for, too.
-        found = len(lines) - 1
-        reason = f"it ends after version {found}, but version {upto_version} was archived"
-        raise DamagedStoreError(path, reason, line=found + 1)
     prev = GENESIS if after_version == 0 else None
     for version in range(after_version + 1, upto_version + 1):
         event = _checked(path, lines[version - 1], manifest_id, version)
@@ -48,6 +45,14 @@ def checked_events(
             raise DamagedStoreError(path, reason, line=version, seq=event.seq)
         prev = event.hash
         yield event
+
+
+def check_length(path: Path, data: bytes, upto_version: int) -> None:
+    """Raise `DamagedStoreError` when the log `data` has fewer than `upto_version` whole lines."""
+    found = data.count(b"\n")
+    if found < upto_version:
+        reason = f"it ends after version {found}, but version {upto_version} was archived"
+        raise DamagedStoreError(path, reason, line=found + 1)
 
 
 def _checked(path: Path, line: bytes, manifest_id: str, version: int) -> CommittedEvent:

@@ -1,7 +1,8 @@
 """What becomes of a log that does not end where the archive left it.
 
 That is so after a crash (the end was never synced), and after a write that found no room. The log
-is made anew from the lines that were synced and from the journal's copy of those that follow.
+is made anew from the lines that were synced and from the journal's copy of those that follow; also
+where both agree: after a failed sync the page cache can show bytes that the disk does not have.
 
 | a line after those that were synced | is                                   | becomes             |
 |-------------------------------------|--------------------------------------|---------------------|

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from daemon.archive.layout import LOG_NAME, Layout
-from daemon.archive.log import checked_events, last_event, read_log
+from daemon.archive.log import check_length, checked_events, last_event, read_log
 from daemon.errors import DamagedStoreError
 from daemon.journal.disk import Disk
 from protocol.events import CommittedEvent, DamagedEventError
@@ -51,13 +51,19 @@ class ArchiveReader:
         snapshot = self._snapshot(manifest_id, upto_version)
         if snapshot is not None:
             return Archived(snapshot, self._events_after(snapshot, upto_version))
-        events = self.events(manifest_id, 0, upto_version)
-        return Archived(_replayed(self._layout.log(manifest_id), events, None), [], rebuilt=True)
+        return Archived(self.rebuild(manifest_id, upto_version), [], rebuilt=True)
 
     def state(self, manifest_id: str, upto_version: int) -> StateSnapshot | None:
         """Return the state of a manifest after version `upto_version`; None after version 0."""
         archived = self.load(manifest_id, upto_version)
         return _replayed(self._layout.log(manifest_id), archived.tail, archived.snapshot)
+
+    def rebuild(self, manifest_id: str, upto_version: int) -> StateSnapshot:
+        """Return the state after version `upto_version` (at least 1) from the events alone."""
+        events = self.events(manifest_id, 0, upto_version)
+        state = _replayed(self._layout.log(manifest_id), events, None)
+        assert state is not None
+        return state
 
     def whole(self, manifest_id: str) -> StateSnapshot:
         """Return the state after the last archived version, however many there are.
@@ -98,11 +104,15 @@ class ArchiveReader:
     def find_command(
         self, manifest_id: str, command_id: str, upto_version: int
     ) -> CommittedEvent | None:
-        """Return the event that `command_id` caused; looks for its bytes before it parses a line."""
+        """Return the event that `command_id` caused; looks for its bytes before it parses a line.
+
+        None is an answer only where the log has all its lines: unknown is not absent.
+        """
         if upto_version == 0:
             return None
         path = self._layout.log(manifest_id)
         data = read_log(self._disk, path)
+        check_length(path, data, upto_version)
         needle = b'"command_id":%b,' % msgspec.json.encode(command_id)
         position = data.find(needle)
         while position >= 0:

@@ -117,10 +117,10 @@ class ArchiveWriter:
         is_known = end is not None
         if first.version == 1:
             self._disk.make_directory(folder)
-            end = 0
+            end = None if entry.suspect else 0
         elif end is None:
             end = self._end_before(entry, path)
-        if end is None or entry.suspect:
+        if end is None:
             return None
         data = b"".join([event.line + b"\n" for event in entry.events])
         size = self._disk.append(path, data)

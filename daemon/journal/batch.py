@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 from protocol.events import CommittedEvent, next_log_hash
 
-HEADER_SIZE_MAX: Final = 200  # Bytes; the regex below admits 177.
+HEADER_SIZE_MAX: Final = 200  # Bytes; the regex below admits no more than 172.
 _HEADER: Final = re.compile(
     rb'(\{"batch":\{"first":([1-9][0-9]{0,18}),"count":([1-9][0-9]{0,8}),"bytes":([1-9][0-9]{0,9})'
     rb',"log_hash":"([0-9a-f]{64})"),"crc":"([0-9a-f]{8})"\}\}\n'

@@ -24,7 +24,7 @@ def has_clean(disk: Disk, data_directory: Path) -> bool:
 
 
 def remove_clean(disk: Disk, data_directory: Path) -> None:
-    """Remove the mark; durable after `sync_directory`. The journal does so before it writes."""
+    """Remove the mark, if there is one; durable after `sync_directory`. The journal does so before it writes."""
     disk.remove(data_directory / CLEAN_NAME)
 
 

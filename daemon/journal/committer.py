@@ -68,7 +68,8 @@ class Journal(Generic[EntryT]):
         """Start the journal's thread at `end`, which `recover_journal` returned.
 
         `on_batch(entries, log hash after them)`, `on_refused(entries, what to tell their clients)`
-        and `on_failed(why)` are called on `loop`; after `on_failed` the process has to end.
+        and `on_failed(why)` are called on `loop`; after `on_failed` the process has to end. Await
+        `close` in any case, before the loop ends.
         """
         self._loop = loop
         self._on_batch = on_batch

@@ -1,7 +1,8 @@
 """Reading the journal at start-up and deciding what to do about it; nothing is written here.
 
-Promise:  everything after the checkpoint is read once and checked; older segments are not read.
-          When it raises, nothing was changed.
+Promise:  everything after the checkpoint is read once and checked; of the segment in which the
+          checkpoint stands, what is before it is checked by its headers; older segments are not
+          read. When it raises, nothing was changed.
 Assume:   nobody else has the journal open; the archive holds everything up to the checkpoint.
 Not here: the verdicts (`damage.py`), the proofs (`mending.py`), the writing (`rewriting.py`).
 """
@@ -130,7 +131,7 @@ class Inspection:
                 self._rescues,
                 temporaries,
                 rewrites,
-                removes_clean=not is_clean and has_clean(self._disk, self._data_directory),
+                is_clean,
             ),
         )
 

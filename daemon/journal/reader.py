@@ -79,7 +79,7 @@ class JournalReader:
 
     @property
     def oldest_seq(self) -> int:
-        """The first seq that the journal still holds; the next one to come when it holds none."""
+        """The first seq that the journal still holds; 1 when it holds no segment."""
         return next(iter(list_segments(self._disk, self._data_directory)), 1)
 
     def _events(self, after_seq: int, end: DurableEnd) -> Iterator[CommittedEvent]:

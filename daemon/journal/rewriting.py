@@ -46,7 +46,7 @@ class Work(NamedTuple):
     rescues: list[Rescue]
     temporaries: list[str]  # Names in `journal/` that a killed recovery left.
     rewrites: list[Rewrite]
-    removes_clean: bool  # The mark is there and does not speak of this journal.
+    is_clean: bool  # Whether `clean` speaks of this journal; if not, it goes.
 
     def carry_out(self, disk: Disk, data_directory: Path) -> None:
         """Do it; an `OSError` means that only another start can tell what was done."""
@@ -66,7 +66,7 @@ class Work(NamedTuple):
         for rewrite in self.rewrites:
             path = segment_path(data_directory, rewrite.first)
             _replace(disk, path, rewrite.content, reserve)
-        if self.removes_clean:
+        if not self.is_clean:
             remove_clean(disk, data_directory)
             disk.sync_directory(data_directory)
 

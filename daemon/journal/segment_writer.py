@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from daemon.journal.clean import has_clean, remove_clean
+from daemon.journal.clean import remove_clean
 from daemon.journal.disk import SURVIVABLE_ERRNOS, AppendFile, Disk
 from daemon.journal.segment import segment_path
 from protocol.errors import ManifestdError
@@ -76,10 +76,10 @@ class SegmentWriter:
     def _open(self, first_seq: int, size_bytes: int) -> AppendFile:
         path = segment_path(self._data_directory, self.segment_first)
         if self._file is None:
-            if has_clean(self._disk, self._data_directory):
-                with _refusable(path):
-                    remove_clean(self._disk, self._data_directory)
-                self._disk.sync_directory(self._data_directory)
+            with _refusable(path):
+                remove_clean(self._disk, self._data_directory)
+            # Also when the mark is gone: whoever removed it may have been killed before his sync.
+            self._disk.sync_directory(self._data_directory)
             if self.segment_first:
                 with _refusable(path):
                     self._file = self._disk.open_append(path, create=False)

@@ -24,6 +24,7 @@ KIND_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)(/?)\}")
 _LITERAL: Final = re.compile(r"[A-Za-z0-9._:/@+~-]*")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]+")
+_URN_GROUP: Final = re.compile(r"\[([^\[\]]*)\]|[^\[\]]+")
 _OPTIONAL: Final = re.compile(r"\[([^\[\]]*)\]")
 
 
@@ -72,7 +73,8 @@ class Kind:
             raise KindError(name, "a kind's name is 1 to 63 of a-z 0-9 -, a letter or digit first")
         _check_urn_rule(name, urn)
         self.name = name
-        self.urn_template = urn
+        self._urn_prefix = f"urn:proto:{name}:"
+        self._urn_rule = _compile_urn_rule(urn)
         self.validation = validation
         self._schema = dict(schema) if isinstance(schema, Mapping) else schema
         try:
@@ -109,35 +111,63 @@ class Kind:
         Raises:
             ManifestInvalidError: a member that the rule needs is missing or is no text.
         """
-        template = _OPTIONAL.sub(
-            lambda part: self._optional(part.group(1), document), self.urn_template
-        )
-        urn = f"urn:proto:{self.name}:{self._fill(template, document)}"
+        urn = self._urn_prefix + "".join([part.of(self.name, document) for part in self._urn_rule])
         if len(urn) > URN_SIZE_MAX:
             message = f"the URN of the document has {len(urn)} characters; at most {URN_SIZE_MAX}"
             raise ManifestInvalidError(message, path="")
         return urn
 
-    @staticmethod
-    def _optional(part: str, document: Any) -> str:  # noqa: ANN401
-        there = all(_text_at(document, match[1]) for match in _PLACEHOLDER.finditer(part))
-        return part if there else ""
 
-    def _fill(self, template: str, document: Any) -> str:  # noqa: ANN401
-        def value(match: re.Match[str]) -> str:
-            name, text = match[1], _text_at(document, match[1])
-            parts = text.split("/", 1) if match[2] else [text]
-            if not all(parts):
-                path = "/" + name.replace(".", "/")
-                message = f"the URN of kind {self.name} needs {name!r}, a string that is not empty"
-                if text:
-                    message += " before or after its slash"
-                raise ManifestInvalidError(message, path=path)
-            if _PLAIN.fullmatch(text):  # As most are, and quoting costs ten times as much.
-                return text
-            return "/".join(quote(part, safe="") for part in parts)
+class _UrnPart:
+    """One piece of a compiled URN rule: a literal, or a member of the document and its literal.
 
-        return _PLACEHOLDER.sub(value, template)
+    `optional` parts are those in brackets, all members of which have to be there.
+    """
+
+    def __init__(self, literal: str, member: str | None, *, keeps_slash: bool) -> None:
+        self.literal = literal
+        self.member = member
+        self.keeps_slash = keeps_slash
+        self.needs: tuple[str, ...] | None = None  # Of an optional part: what must be there.
+
+    def of(self, kind: str, document: Any) -> str:  # noqa: ANN401 (any JSON value)
+        """Return the piece of `document`'s URN; `ManifestInvalidError` when there is none."""
+        if self.needs is not None and not all(_text_at(document, name) for name in self.needs):
+            return ""
+        if self.member is None:
+            return self.literal
+        text = _text_at(document, self.member)
+        parts = text.split("/", 1) if self.keeps_slash else [text]
+        if not all(parts):
+            path = "/" + self.member.replace(".", "/")
+            message = f"the URN of kind {kind} needs {self.member!r}, a string that is not empty"
+            if text:
+                message += " before or after its slash"
+            raise ManifestInvalidError(message, path=path)
+        return self.literal + "/".join([_quote(part) for part in parts])
+
+
+def _quote(text: str) -> str:
+    """Return `text` percent-encoded; most needs none, and finding out costs a tenth."""
+    return text if _PLAIN.fullmatch(text) else quote(text, safe="")
+
+
+def _compile_urn_rule(rule: str) -> list[_UrnPart]:
+    """Return the parts of a rule that `_check_urn_rule` found to be one."""
+    parts: list[_UrnPart] = []
+    for group in _URN_GROUP.finditer(rule):
+        inside = group[1] if group[1] is not None else group[0]
+        compiled, end = [], 0
+        for match in _PLACEHOLDER.finditer(inside):
+            literal, end = inside[end : match.start()], match.end()
+            compiled.append(_UrnPart(literal, match[1], keeps_slash=bool(match[2])))
+        compiled.append(_UrnPart(inside[end:], None, keeps_slash=False))
+        if group[1] is not None:
+            needs = tuple(part.member for part in compiled if part.member is not None)
+            for part in compiled:
+                part.needs = needs
+        parts += compiled
+    return parts
 
 
 def _check_urn_rule(kind: str, rule: str) -> None:

@@ -1,0 +1,78 @@
+"""`manifestctl`: find the verb, run it, end with the status of what went wrong."""
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from manifestctl.arguments import Verb, top_parser, verb_parser
+from manifestctl.verbs import SUMMARIES
+
+if TYPE_CHECKING:
+    from protocol.errors import ManifestdError
+
+USAGE: Final = 2
+INTERRUPTED: Final = 130  # As a shell says it: 128 + SIGINT.
+READER_GONE: Final = 141  # 128 + SIGPIPE.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit status (design 5)."""
+    try:
+        status = _run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes at exit, and would complain once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+    return status
+
+
+def _run(argv: Sequence[str]) -> int:
+    parser = top_parser({name: summary for name, (_, summary) in SUMMARIES.items()})
+    if not argv:
+        parser.print_help(sys.stderr)
+        return USAGE
+    arguments = parser.parse_args(argv)
+    if arguments.verb not in SUMMARIES:
+        parser.error(_unknown(arguments.verb))
+    module, summary = SUMMARIES[arguments.verb]
+    verb: Verb = import_module(f"manifestctl.verbs.{module}").VERBS[arguments.verb]
+    # Options before the verb count, too: argparse leaves what the namespace has already.
+    rest = arguments.rest
+    arguments = verb_parser(arguments.verb, summary, verb).parse_args(rest, arguments)
+    return _carry_out(verb, arguments)
+
+
+def _unknown(name: str) -> str:
+    from protocol.errors import did_you_mean  # noqa: PLC0415 (only a typing error pays for it)
+
+    near = did_you_mean(name, list(SUMMARIES))
+    hint = f"; did you mean {near!r}?" if near else ""
+    return f"there is no verb {name!r}{hint}"
+
+
+def _carry_out(verb: Verb, arguments: Namespace) -> int:
+    from manifestctl.output import Format, Output  # noqa: PLC0415 (--help does not need it)
+    from manifestctl.session import Session  # noqa: PLC0415
+    from protocol.errors import ManifestdError  # noqa: PLC0415
+
+    arguments.commands = arguments.commands or []
+    arguments.events = arguments.events or []
+    output = Output(Format(arguments.output or Format.TABLE))
+    try:
+        with Session(arguments, output) as session:
+            return verb.run(session)
+    except ManifestdError as error:
+        output.error(error)
+        return _status_of(error)
+
+
+def _status_of(error: "ManifestdError") -> int:
+    from protocol.errors import CommandError  # noqa: PLC0415
+
+    return error.exit_status if isinstance(error, CommandError) else USAGE

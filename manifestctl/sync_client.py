@@ -1,0 +1,278 @@
+"""The blocking client: the ops of `protocol.commands` as methods, with the same member names.
+
+    with SyncClient() as client:
+        client.create({"name": "echo", "version": "1.0.0", ...}, kind="agent")
+        client.submit("echo@1.0.0", principal="author-7")
+
+`client.py` is the same, async; a test compares the two, and both with the table.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, Unpack
+
+from manifestctl.answers import Updated
+from manifestctl.requests import (
+    Document,
+    WriteOptions,
+    decided_again,
+    fresh_token,
+    raw_document,
+)
+from manifestctl.retry import conflict_pause_s
+from manifestctl.script import ReceivedEvent, receive
+from manifestctl.sync_connection import SyncConnection
+from protocol import commands as ops
+from protocol import replies
+from protocol.errors import OptimisticLockError
+from protocol.limits import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
+
+Decision = ops.Write | None
+Decide = Callable[[replies.GetResult], Decision]
+
+
+class SyncClient(SyncConnection):
+    """A blocking client of one daemon; threads that share it take turns.
+
+    Every method raises the `CommandError` that the daemon answered with, or `UnavailableError`
+    when nobody answered in `retry.timeout_s` seconds. Every write takes the `WriteOptions`; its
+    `command_id` is made up when left out, and stays the same over all retries.
+    """
+
+    def create(
+        self,
+        manifest: Document,
+        *,
+        manifest_id: str | None = None,
+        kind: str | None = None,
+        lifecycle: str | None = None,
+        reason: str | None = None,
+        context: dict[str, Any] | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> replies.TransitionResult:
+        """Create a manifest; without `manifest_id`: `<name>@<version>`, else a UUIDv7."""
+        request = ops.Create(
+            manifest=raw_document(manifest),
+            manifest_id=manifest_id,
+            kind=kind,
+            lifecycle=lifecycle,
+            reason=reason,
+            context=context,
+            **options,
+        )
+        return self.exchange(request, replies.TransitionResult)
+
+    def revise(
+        self,
+        manifest_id: str,
+        *,
+        manifest: Document | None = None,
+        patch: Document | None = None,
+        reason: str | None = None,
+        context: dict[str, Any] | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> replies.TransitionResult:
+        """Replace the document by `manifest`, or merge `patch` into it (RFC 7396)."""
+        request = ops.Revise(
+            manifest_id=manifest_id,
+            manifest=ops.ABSENT if manifest is None else raw_document(manifest),
+            patch=ops.ABSENT if patch is None else raw_document(patch),
+            reason=reason,
+            context=context,
+            **options,
+        )
+        return self.exchange(request, replies.TransitionResult)
+
+    def transition(
+        self,
+        manifest_id: str,
+        *,
+        event: str | None = None,
+        target: str | None = None,
+        reason: str | None = None,
+        context: dict[str, Any] | None = None,
+        digest: str | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> replies.TransitionResult:
+        """Take a step of the lifecycle, by `event` or by `target` state."""
+        request = ops.Transition(
+            manifest_id=manifest_id,
+            event=event,
+            target=target,
+            reason=reason,
+            context=context,
+            digest=digest,
+            **options,
+        )
+        return self.exchange(request, replies.TransitionResult)
+
+    def submit(
+        self, manifest_id: str, *, reason: str | None = None, **options: Unpack[WriteOptions]
+    ) -> replies.TransitionResult:
+        """Submit a draft for review."""
+        return self.transition(manifest_id, event="submit_for_review", reason=reason, **options)
+
+    def approve(
+        self,
+        manifest_id: str,
+        *,
+        reason: str | None = None,
+        digest: str | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> replies.TransitionResult:
+        """Approve a reviewed manifest; with `digest`, only that content."""
+        return self.transition(
+            manifest_id, event="approve", reason=reason, digest=digest, **options
+        )
+
+    def reject(
+        self, manifest_id: str, *, reason: str, **options: Unpack[WriteOptions]
+    ) -> replies.TransitionResult:
+        """Send a pending manifest back to its author, who is told the `reason`."""
+        return self.transition(manifest_id, event="reject", reason=reason, **options)
+
+    def register(
+        self, manifest_id: str, *, reason: str | None = None, **options: Unpack[WriteOptions]
+    ) -> replies.TransitionResult:
+        """Register an approved manifest under its URN."""
+        return self.transition(manifest_id, event="register", reason=reason, **options)
+
+    def revert(
+        self, manifest_id: str, *, reason: str | None = None, **options: Unpack[WriteOptions]
+    ) -> replies.TransitionResult:
+        """Undo the last transition, by a compensating event."""
+        request = ops.Revert(manifest_id=manifest_id, reason=reason, **options)
+        return self.exchange(request, replies.TransitionResult)
+
+    def comment(
+        self, manifest_id: str, *, text: str, **options: Unpack[WriteOptions]
+    ) -> replies.TransitionResult:
+        """Leave a remark; changes nothing but the version."""
+        request = ops.Comment(manifest_id=manifest_id, text=text, **options)
+        return self.exchange(request, replies.TransitionResult)
+
+    def update(self, manifest_id: str, decide: Decide, attempts: int = 3) -> Updated:
+        """Read a manifest, let `decide` make a command of it, and write that if nobody was faster.
+
+        `decide` gets what `get` answered and returns a write (`protocol.commands`), or None when
+        nothing is to be done. Where somebody else was faster it decides anew on what they left.
+
+        Raises:
+            OptimisticLockError: somebody else was faster `attempts` times.
+        """
+        for attempt in range(1, attempts + 1):
+            started_s = time.monotonic()
+            state = self.get(manifest_id)
+            decision = decide(state)
+            if decision is None:
+                return Updated(None, attempt)
+            request = decided_again(decision, state.version)
+            try:
+                result = self.exchange(request, replies.TransitionResult)
+            except OptimisticLockError:
+                if attempt == attempts:
+                    raise
+                round_s = time.monotonic() - started_s
+                time.sleep(conflict_pause_s(self.retry, attempt, random.random, round_s=round_s))
+            else:
+                return Updated(result, attempt)
+        message = f"attempts is at least 1, not {attempts}"
+        raise ValueError(message)
+
+    def get(self, manifest_id: str, *, as_of: int | str | None = None) -> replies.GetResult:
+        """Return a manifest; `as_of` a version or a time (RFC 3339)."""
+        return self.exchange(ops.Get(manifest_id=manifest_id, as_of=as_of), replies.GetResult)
+
+    def history(
+        self, manifest_id: str, *, after_version: int = 0, limit: int = PAGE_SIZE_DEFAULT
+    ) -> replies.HistoryResult:
+        """Return a page of a manifest's events; `every_event` goes over all of them."""
+        request = ops.History(manifest_id=manifest_id, after_version=after_version, limit=limit)
+        return self.exchange(request, replies.HistoryResult)
+
+    def every_event(self, manifest_id: str, *, after_version: int = 0) -> Iterator[ReceivedEvent]:
+        """Iterate over the events of a manifest, oldest first."""
+        while True:
+            page = self.history(manifest_id, after_version=after_version, limit=PAGE_SIZE_MAX)
+            for line in page.events:
+                event = receive(bytes(line))
+                yield event
+                after_version = event.version
+            if page.next_version is None or not page.events:
+                return
+
+    def explain(self, manifest_id: str, *, principal: str | None = None) -> replies.ExplainResult:
+        """Return what may happen now, and for each event why not."""
+        request = ops.Explain(manifest_id=manifest_id, principal=principal)
+        return self.exchange(request, replies.ExplainResult)
+
+    def feed(self, *, after_seq: int = 0, limit: int = PAGE_SIZE_DEFAULT) -> replies.FeedResult:
+        """Return a page of all events; `Subscriber` follows them."""
+        return self.exchange(ops.Feed(after_seq=after_seq, limit=limit), replies.FeedResult)
+
+    def lookup(self, urn: str) -> replies.LookupResult:
+        """Return the registered manifest behind a URN."""
+        return self.exchange(ops.Lookup(urn=urn), replies.LookupResult)
+
+    def lifecycle(
+        self,
+        lifecycle: str | None = None,
+        *,
+        manifest_id: str | None = None,
+        format: Literal["data", "mermaid", "text"] = "data",  # noqa: A002 (its name on the wire)
+    ) -> replies.LifecycleResult:
+        """Return a lifecycle, as data or as a diagram."""
+        request = ops.LifecycleRequest(lifecycle=lifecycle, manifest_id=manifest_id, format=format)
+        return self.exchange(request, replies.LifecycleResult)
+
+    def recover(self, manifest_id: str) -> replies.RecoverResult:
+        """Rebuild a manifest from its events and compare it with its snapshot."""
+        return self.exchange(ops.Recover(manifest_id=manifest_id), replies.RecoverResult)
+
+    def verify(self, manifest_id: str | None = None) -> replies.VerifyResult:
+        """Check the hash chain of one manifest, or of all; `CorruptError` names the damage."""
+        return self.exchange(ops.Verify(manifest_id=manifest_id), replies.VerifyResult)
+
+    def status(self) -> replies.StatusResult:
+        """Return the daemon's figures."""
+        return self.exchange(ops.Status(), replies.StatusResult)
+
+    def health(self) -> replies.HealthResult:
+        """Return whether the daemon is ready, and its protocol version."""
+        return self.exchange(ops.Health(), replies.HealthResult)
+
+    def whoami(self, *, principal: str | None = None) -> replies.WhoamiResult:
+        """Return who the daemon thinks is asking."""
+        return self.exchange(ops.Whoami(principal=principal), replies.WhoamiResult)
+
+    def probe(self, token: str | None = None) -> replies.ProbeResult:
+        """Have `probe/<token>` published on the PUB socket; a token is made up when left out."""
+        return self.exchange(ops.Probe(token=token or fresh_token()), replies.ProbeResult)
+
+    def every_manifest(
+        self, *, state: str | None = None, kind: str | None = None, author: str | None = None
+    ) -> Iterator[replies.ManifestSummary]:
+        """Iterate over the manifests that match, oldest first."""
+        cursor: str | None = None
+        while True:
+            page = self.list(
+                state=state, kind=kind, author=author, cursor=cursor, limit=PAGE_SIZE_MAX
+            )
+            yield from page.manifests
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    def list(
+        self,
+        *,
+        state: str | None = None,
+        kind: str | None = None,
+        author: str | None = None,
+        cursor: str | None = None,
+        limit: int = PAGE_SIZE_DEFAULT,
+    ) -> replies.ListResult:
+        """Return a page of manifests; `every_manifest` goes over all of them."""
+        request = ops.List(state=state, kind=kind, author=author, cursor=cursor, limit=limit)
+        return self.exchange(request, replies.ListResult)

@@ -1,43 +1,75 @@
-"""The composition root: builds everything, and tells the life of the process in order."""
+"""The composition root: builds everything, and tells the life of the process in order.
+
+    lock looked at -> PUB bound -> recovery -> ROUTER bound -> READY -> serve -> drain -> bye
+
+Promise:  after a failed disk nobody is told "ok", and the process ends with the failure's status
+          in well under a second, whatever it was doing.
+"""
 
 import asyncio
 import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from actors.engine import Engine
 from actors.pipeline import RegistrationPipeline
+from actors.ports import LifecycleChangedError
 from actors.rules import Rules
+from daemon.archive.opening import LOCK_NAME
 from daemon.configuration import Configuration, impersonators, load_kinds
-from daemon.errors import DaemonError
+from daemon.errors import ConfigurationError, DaemonError, DiskFailedError, StoreLockedError
+from daemon.journal.disk import OperatingSystemDisk
+from daemon.progress import (
+    RECOVERY,
+    RECOVERY_STAGES,
+    Clock,
+    ProgressReporter,
+    RecoveringDisk,
+    published,
+)
 from daemon.readiness import ServiceManager
 from daemon.service import Service
 from daemon.store import FileStore
 from daemon.transport.identity import Identity
 from daemon.transport.publisher import EventSocket
 from daemon.transport.router import CommandSocket
-from daemon.transport.sockets import Context, make_context
+from daemon.transport.sockets import Context, make_context, refuse_if_taken
 from protocol.principals import Policy
 
 log: Final = logging.getLogger(__name__)
 
+CLOCK: Final = Clock(time.time_ns, time.monotonic_ns)
 LINGER_MS: Final = 1000  # For the last replies and `bye`; a peer that reads needs far less.
+REFUSING_S: Final = 5.0  # While the last commands finish, further ones are told so; then unread.
+FAREWELL_S: Final = 0.1  # After a failure, for the refusals to leave; the process has a second.
+
+
+class _StoppedError(Exception):
+    """Leaves the engine's task group, and so cancels the slow reads that nobody waits for now."""
 
 
 class Application:
-    """One daemon, from start-up to exit."""
+    """One daemon, from start-up to exit. `end` ends the process at once (`os._exit`)."""
 
     def __init__(
-        self, configuration: Configuration, *, base: Path, dev: bool, manager: ServiceManager
+        self,
+        configuration: Configuration,
+        *,
+        base: Path,
+        dev: bool,
+        manager: ServiceManager,
+        end: Callable[[int], object] = os._exit,
     ) -> None:
         self._configuration = configuration
+        self._directory = Path(configuration.daemon.data_dir)
         self._dev = dev
         self._manager = manager
+        self._end = end
         self._rules = Rules(
             kinds=load_kinds(configuration, base),
             policy=Policy(four_eyes=configuration.policy.four_eyes, assertions_count=dev),
@@ -50,42 +82,98 @@ class Application:
         )
         self._stop = asyncio.Event()
         self._failure: DaemonError | None = None
+        self._router: CommandSocket | None = None
 
     async def run(self) -> int:
-        """Start, serve until told to stop, drain; return the exit status."""
+        """Start, serve until told to stop, drain; return the exit status.
+
+        Raises:
+            DaemonError: the daemon cannot start. A failure later ends the process from within.
+        """
         self._listen_to_signals()
-        store = await self._open_store()
+        self._refuse_if_locked()
         context = make_context()
-        publisher = EventSocket(context, self._configuration.daemon.events)
-        engine = Engine(store, self._rules, publisher=publisher)
-        async with engine.run():
-            router = self._open_router(context, engine, store, publisher)
-            publisher.start(lambda: store.last_seq, time.time_ns)
-            router.start()
-            self._say_ready(store)
-            await self._stop.wait()
-            if self._failure is not None:
-                raise self._failure
-            await self._drain(engine, router, store)
-        publisher.close(store.last_seq, time.time_ns(), LINGER_MS)
-        await store.close()
-        context.term()
-        self._manager.close()
+        publisher = None
+        try:
+            for endpoint in self._configuration.daemon.commands:
+                refuse_if_taken(endpoint)
+            publisher = EventSocket(context, self._configuration.daemon.events)
+            store = await self._recover(publisher)
+            try:
+                await self._serve(context, publisher, store)
+            finally:
+                await store.close()
+        finally:
+            if publisher is not None:
+                publisher.close(LINGER_MS)
+            context.destroy(LINGER_MS)
+            self._manager.close()
+            self._ignore_signals()
+        if self._failure is not None:
+            self._fail_stop(self._failure)
         log.info("drained and stopped at seq %d", store.last_seq)
         return 0
 
-    async def _open_store(self) -> FileStore:
-        directory = Path(self._configuration.daemon.data_dir)
-        self._manager.status(f"recovering {directory}")
+    def _refuse_if_locked(self) -> None:
+        """Look for another daemon before anything is bound; `FileStore.open` makes sure."""
+        disk = OperatingSystemDisk()
+        try:
+            disk.unlock(disk.lock(self._directory / LOCK_NAME))
+        except BlockingIOError as error:
+            raise StoreLockedError(self._directory) from error
+        except FileNotFoundError:
+            pass  # There is no directory yet.
+        except OSError as error:
+            raise _unusable(self._directory, error) from error
+
+    async def _recover(self, publisher: EventSocket) -> FileStore:
         started_s = time.monotonic()
-        store = await FileStore.open(directory, on_failed=self._failed)
-        log.info(
-            "recovered %s at seq %d in %.3f s",
-            directory,
-            store.last_seq,
-            time.monotonic() - started_s,
+        reporter = ProgressReporter(published(publisher, self._manager), CLOCK)
+        disk = RecoveringDisk(self._directory, reporter)
+        reporter.start(RECOVERY, RECOVERY_STAGES, data_dir=str(self._directory))
+        opening = asyncio.ensure_future(
+            FileStore.open(self._directory, disk=disk, on_failed=self._failed)
         )
+        stopping = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not opening.done():
+            # Its thread cannot be stopped, and it is made to be killed at any moment.
+            log.info("stopped while recovering; nothing was accepted")
+            self._end_now(0)
+        try:
+            store = await opening
+        except DaemonError as error:
+            reporter.error(str(error))
+            await asyncio.sleep(0)  # For the message, which takes its turn on the loop.
+            if isinstance(error, DiskFailedError) and (
+                isinstance(error.cause, _UNUSABLE) or not self._directory.is_dir()
+            ):
+                raise _unusable(self._directory, error.cause) from error
+            raise
+        disk.recovered()
+        reporter.complete(seq=store.last_seq)
+        took_s = time.monotonic() - started_s
+        log.info("recovered %s at seq %d in %.3f s", self._directory, store.last_seq, took_s)
         return store
+
+    async def _serve(self, context: Context, publisher: EventSocket, store: FileStore) -> None:
+        """Answer until told to stop, then finish what was accepted."""
+        engine = Engine(store, self._rules, publisher=publisher)
+        router = self._router = self._open_router(context, engine, store, publisher)
+        try:
+            async with engine.run():
+                publisher.start(lambda: store.last_seq, time.time_ns)
+                router.start()
+                self._say_ready(store)
+                await self._stop.wait()
+                await self._drain(engine, router, store)
+        except* _StoppedError:
+            publisher.say_bye(store.last_seq, time.time_ns())
+        except* LifecycleChangedError as group:
+            raise ConfigurationError(str(group.exceptions[0])) from group
+        finally:
+            router.close(LINGER_MS)
 
     def _open_router(
         self,
@@ -100,7 +188,8 @@ class Application:
             store,
             publisher,
             endpoints={"commands": daemon.commands, "events": daemon.events},
-            drops=lambda: {"replies": router.dropped, "malformed": router.malformed},
+            figures=lambda: router.figures,
+            reporter=ProgressReporter(published(publisher), CLOCK),
         )
         router = CommandSocket(context, daemon.commands, self._identity, service)
         return router
@@ -110,11 +199,28 @@ class Application:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
 
+    def _ignore_signals(self) -> None:
+        """Let nobody who asks twice kill a process that is about to end well."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+
     def _failed(self, error: DaemonError) -> None:
-        """End now: nothing may be acknowledged after a failed sync, and nothing is closed."""
+        """End soon: nothing may be acknowledged after a failed sync, and nothing is closed."""
         log.critical("%s", error)
         self._failure = error
-        self._stop.set()
+        if self._router is not None:
+            self._router.stop_acknowledging()
+        asyncio.get_running_loop().call_later(FAREWELL_S, self._fail_stop, error)
+
+    def _fail_stop(self, error: DaemonError) -> None:
+        # Not by way of `main`: a worker thread may hang in the system call that failed.
+        self._end_now(error.exit_status)
+
+    def _end_now(self, status: int) -> None:
+        logging.shutdown()
+        self._end(status)
 
     def _say_ready(self, store: FileStore) -> None:
         daemon = self._configuration.daemon
@@ -129,11 +235,28 @@ class Application:
         self._manager.ready(f"serving at seq {store.last_seq}")
         self._manager.feed_watchdog(lambda: f"serving at seq {store.last_seq}")
 
-    async def _drain(self, engine: Engine, router: CommandSocket, store: FileStore) -> None:
+    async def _drain(self, engine: Engine, router: CommandSocket, store: FileStore) -> NoReturn:
+        """Finish what was accepted, then leave the engine's context by `_StoppedError`."""
         log.info("stopping: finishing what was accepted")
         self._manager.stopping(f"draining at seq {store.last_seq}")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REFUSING_S):
+                await engine.drain()
+        router.read_rest()
         await engine.drain()
-        router.close(LINGER_MS)
+        raise _StoppedError
+
+
+# What no restart mends: the directory is not ours, or none.
+_UNUSABLE: Final = (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError)
+
+
+def _unusable(directory: Path, cause: OSError) -> ConfigurationError:
+    where = "" if cause.filename in (None, str(directory)) else f" ({cause.filename})"
+    return ConfigurationError(
+        f"the data directory {directory} cannot be used: {cause.strerror}{where}; "
+        "give another --data-dir, or make it the daemon's own"
+    )
 
 
 @asynccontextmanager

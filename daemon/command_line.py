@@ -7,8 +7,8 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("manifestd")
 
 CONFIGURATION_STATUS: Final = 78
+INTERRUPTED_STATUS: Final = 130  # 128 + SIGINT, as a shell says it.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,9 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with ExitStack() as stack:
             configuration = _configure(options, stack)
+            _check_endpoints(configuration)
             if options.check_config:
                 return _check(configuration, options)
             return _run(configuration, options)
+    except KeyboardInterrupt:  # Before the daemon listens to signals; nothing is open yet.
+        return INTERRUPTED_STATUS
     except DaemonError as error:
         print(f"manifestd: {error}", file=sys.stderr, flush=True)
         if isinstance(error, DiskFailedError):
@@ -51,8 +55,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Takes agent manifests through their lifecycle, one actor per manifest.",
         epilog="To try it: manifestd --dev",
     )
-    parser.add_argument("--config", metavar="FILE", type=Path, help="manifestd.toml")
-    parser.add_argument("--data-dir", metavar="DIR", type=Path, help="where everything is kept")
+    parser.add_argument("--config", metavar="FILE", type=_path, help="manifestd.toml")
+    parser.add_argument("--data-dir", metavar="DIR", type=_path, help="where everything is kept")
     parser.add_argument(
         "--commands", metavar="ENDPOINT", action="append", help="ROUTER, may be repeated"
     )
@@ -68,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
         help="for trying out: own endpoints, a temporary store, every peer has all roles",
     )
     return parser
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("a path is not empty")
+    return Path(text)
 
 
 def _configure(options: argparse.Namespace, stack: ExitStack) -> "Configuration":
@@ -94,20 +104,26 @@ def _configure(options: argparse.Namespace, stack: ExitStack) -> "Configuration"
 
 def _make_private(folder: Path) -> None:
     """Make the folder of the dev sockets; nobody else may own it or look into it."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        message = f"{folder} belongs to somebody else; set XDG_RUNTIME_DIR, or give --commands"
-        raise ConfigurationError(message)
-    folder.chmod(0o700)
+    way_out = "set XDG_RUNTIME_DIR, or give --commands and --events"
+    try:
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            message = f"{folder} is no folder of yours; {way_out}"
+            raise ConfigurationError(message)
+        folder.chmod(0o700)
+    except OSError as error:
+        message = f"{folder} cannot be made: {error.strerror}; {way_out}"
+        raise ConfigurationError(message) from error
 
 
 def _check(configuration: "Configuration", options: argparse.Namespace) -> int:
     from daemon.configuration import impersonators, load_kinds  # noqa: PLC0415
 
-    kinds = load_kinds(configuration, _base(options))
-    impersonators(configuration)
-    _check_endpoints(configuration)
+    with _naming(options.config):
+        kinds = load_kinds(configuration, _base(options))
+        impersonators(configuration)
     print(f"the configuration is fine; kinds: {', '.join(kinds.names())}")
     return 0
 
@@ -115,8 +131,23 @@ def _check(configuration: "Configuration", options: argparse.Namespace) -> int:
 def _check_endpoints(configuration: "Configuration") -> None:
     from daemon.transport.sockets import check_endpoint  # noqa: PLC0415
 
+    seen = set()
     for endpoint in (*configuration.daemon.commands, *configuration.daemon.events):
         check_endpoint(endpoint)
+        if endpoint in seen:
+            message = f"{endpoint} is given twice; every endpoint is one socket's"
+            raise ConfigurationError(message)
+        seen.add(endpoint)
+
+
+@contextmanager
+def _naming(file: Path | None) -> Iterator[None]:
+    """Put the file's name before what is wrong with its values."""
+    try:
+        yield
+    except ConfigurationError as error:
+        message = f"{file or 'the configuration'}: {error}"
+        raise ConfigurationError(message) from error
 
 
 def _base(options: argparse.Namespace) -> Path:
@@ -138,12 +169,13 @@ def _run(configuration: "Configuration", options: argparse.Namespace) -> int:
         _greet(configuration, temporary=options.data_dir is None)
 
     async def serve() -> int:
-        application = Application(
-            configuration,
-            base=_base(options),
-            dev=options.dev,
-            manager=ServiceManager(os.environ),
-        )
+        with _naming(options.config):
+            application = Application(
+                configuration,
+                base=_base(options),
+                dev=options.dev,
+                manager=ServiceManager(os.environ),
+            )
         return await application.run()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

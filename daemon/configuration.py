@@ -21,9 +21,9 @@ import msgspec
 
 from daemon.errors import ConfigurationError
 from protocol.endpoints import COMMANDS, EVENTS, SERVICE_DIRECTORY, ipc_endpoint
-from protocol.errors import did_you_mean
+from protocol.errors import BadRequestError, did_you_mean
 from protocol.kinds import Kind, KindError, KindRegistry, Validation
-from protocol.principals import IMPERSONATE, ROLES
+from protocol.principals import IMPERSONATE, ROLES, check_name
 
 ENVIRONMENT_PREFIX: Final = "MANIFESTD_"
 
@@ -79,17 +79,24 @@ def load_configuration(file: Path | None, environment: Mapping[str, str]) -> Con
         ConfigurationError: with the file or variable, the key, and what to write instead.
     """
     tables = {} if file is None else _read_toml(file)
-    source = "the defaults" if file is None else str(file)
-    _check_names(tables, source)
+    configuration = _converted(tables, "the defaults" if file is None else str(file))
     for variable, value in sorted(environment.items()):
         if variable.startswith(ENVIRONMENT_PREFIX):
             _assign(tables, variable, value)
+            configuration = _converted(tables, variable)  # Good before: this one is to blame.
+    if not configuration.roles:
+        configuration.roles = None  # A bare [roles] assigns nothing yet.
+    return configuration
+
+
+def _converted(tables: Mapping[str, Any], source: str) -> Configuration:
+    _check_names(tables, source)
     try:
         configuration = msgspec.convert(tables, Configuration)
     except msgspec.ValidationError as error:
-        message = f"{source}, or a {ENVIRONMENT_PREFIX}… variable: {error}"
+        message = f"{source}: {error}"
         raise ConfigurationError(message) from error
-    _check_roles(configuration, source)
+    _check_values(configuration, source)
     return configuration
 
 
@@ -128,7 +135,10 @@ def _check_names(tables: Mapping[str, Any], source: str) -> None:
                 raise ConfigurationError(_unknown(source, f"{name}.{key}", key, known or []))
     for name, kind in tables.get("kinds", {}).items():
         known = _keys(KindSection)
-        for key in kind if isinstance(kind, dict) else ():
+        if not isinstance(kind, dict):
+            message = f"{source}: kinds.{name} is a table; write [kinds.{name}] and its keys below"
+            raise ConfigurationError(message)
+        for key in kind:
             if key not in (known or ()):
                 place = f"kinds.{name}.{key}"
                 raise ConfigurationError(_unknown(source, place, key, known or []))
@@ -156,24 +166,57 @@ def _assign(tables: dict[str, Any], variable: str, value: str) -> None:
     known_keys = _keys(sections[section])
     if known_keys is not None and key not in known_keys:
         raise ConfigurationError(_unknown(variable, f"{section}.{key}", key, known_keys))
+    tables.setdefault(section, {})[key] = _parsed(section, key, value)
+
+
+def _parsed(section: str, key: str, value: str) -> Any:  # noqa: ANN401 (any TOML value)
+    """Return a variable's value: as TOML where that is what the key takes, else as it is."""
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value
-    if key in ("commands", "events", "impersonators") and isinstance(parsed, str):
-        parsed = parsed.split(",")
-    tables.setdefault(section, {})[key] = parsed
+        document = tomllib.loads(f"value = {value}")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        document = {}
+    parsed = document["value"] if document.keys() == {"value"} else value
+    if (section, key) in _LISTS or section == "roles":
+        if isinstance(parsed, list):
+            return parsed
+        return [item.strip() for item in value.split(",") if item.strip()]
+    # A folder may be called `12` or `true`.
+    return value if (section, key) in _TEXTS and not isinstance(parsed, str) else parsed
 
 
-def _check_roles(configuration: Configuration, source: str) -> None:
+_LISTS: Final = {("daemon", "commands"), ("daemon", "events"), ("identity", "impersonators")}
+_TEXTS: Final = {("daemon", "data_dir"), ("daemon", "log_level")}
+
+
+def _check_values(configuration: Configuration, source: str) -> None:
+    """Raise for values of the right type that cannot be meant."""
+    daemon = configuration.daemon
+    if not Path(daemon.data_dir).is_absolute():
+        message = f"{source}: daemon.data_dir: {daemon.data_dir!r} is not an absolute path"
+        raise ConfigurationError(message)
+    for key, endpoints in (("commands", daemon.commands), ("events", daemon.events)):
+        if not endpoints:
+            message = f"{source}: daemon.{key} is empty; leave it out for the default"
+            raise ConfigurationError(message)
     known = [*ROLES, IMPERSONATE]
-    for role in configuration.roles or {}:
+    for role, names in (configuration.roles or {}).items():
         if role not in known:
             raise ConfigurationError(_unknown(source, f"roles.{role}", role, known))
-    for uid in configuration.identity.names:
-        if not uid.isdecimal():
+        for name in names:
+            _check_principal(name, f"{source}: roles.{role}")
+    for uid, name in configuration.identity.names.items():
+        if not (uid.isascii() and uid.isdecimal()):
             message = f'{source}: identity.names.{uid}: the key is a uid, such as "1000"'
             raise ConfigurationError(message)
+        _check_principal(name, f"{source}: identity.names.{uid}")
+
+
+def _check_principal(name: str, place: str) -> None:
+    try:
+        check_name(name)
+    except BadRequestError as error:
+        message = f"{place}: {name!r} is no name: {error}"
+        raise ConfigurationError(message) from error
 
 
 def impersonators(configuration: Configuration) -> frozenset[int]:

@@ -11,12 +11,13 @@ from actors.actor import Answer
 from actors.decide import resolve
 from actors.engine import Engine
 from actors.ports import Publisher
+from daemon.progress import VERIFY, ProgressReporter
 from daemon.store import FileStore
-from protocol.commands import Health, Probe, Request, Status, Whoami
+from protocol.commands import Health, Probe, Request, Status, Verify, Whoami
 from protocol.errors import CommandError
 from protocol.events import timestamp
 from protocol.principals import Peer, Principal, permitting_roles
-from protocol.replies import HealthResult, ProbeResult, StatusResult, WhoamiResult
+from protocol.replies import HealthResult, ProbeResult, StatusResult, VerifyResult, WhoamiResult
 
 PROTOCOL_VERSION: Final = 1
 VERSION: Final = "0.1.0"
@@ -32,13 +33,16 @@ class Service:
         publisher: Publisher,
         *,
         endpoints: Mapping[str, list[str]],
-        drops: Callable[[], dict[str, int]],
+        figures: Callable[[], dict[str, int]],
+        reporter: ProgressReporter,
     ) -> None:
         self._engine = engine
         self._store = store
         self._publisher = publisher
         self._endpoints = dict(endpoints)
-        self._drops = drops
+        self._figures = figures
+        self._reporter = reporter
+        self._verifying = False
         self._started_ns = time.time_ns()
         self._started_s = time.monotonic()
         self._own: dict[type[Request], Callable[..., msgspec.Struct]] = {
@@ -49,21 +53,34 @@ class Service:
         }
 
     def handle(self, request: Request, peer: Peer, answer: Answer) -> None:
-        """See `daemon.transport.router.Handler`."""
+        """See `daemon.transport.router.Handler`. May raise `CommandError`: that is the answer."""
         own = self._own.get(type(request))
-        if own is None:
-            self._engine.handle(request, peer, answer)
-            return
-        try:
-            result = own(request, peer)
-        except CommandError as error:
-            answer(error)
+        if own is not None:
+            answer(own(request, peer))
+        elif type(request) is Verify and not self._verifying:
+            self._verify(request, peer, answer)
         else:
-            answer(result)
+            self._engine.handle(request, peer, answer)
+
+    def _verify(self, request: Verify, peer: Peer, answer: Answer) -> None:
+        """Have the engine verify, and broadcast when it begins and how it ends; one at a time."""
+        self._verifying = True
+        self._reporter.start(VERIFY, (), manifest_id=request.manifest_id)
+
+        def tell(outcome: msgspec.Struct | CommandError) -> None:
+            self._verifying = False
+            if isinstance(outcome, VerifyResult):
+                self._reporter.complete(manifests=outcome.manifests, events=outcome.events)
+            else:
+                self._reporter.error(str(outcome))
+            answer(outcome)
+
+        self._engine.handle(request, peer, tell)
 
     def _status(self, _request: Status, peer: Peer) -> StatusResult:
         permitting_roles(Principal.of(peer), None, "status")
         directory = self._engine.directory
+        figures = self._figures()
         return StatusResult(
             version=VERSION,
             pid=os.getpid(),
@@ -77,9 +94,9 @@ class Service:
             actors_active=directory.active,
             mailboxes_waiting=directory.waiting,
             commands=self._engine.commands,
-            refusals=self._engine.refusals,
+            refusals=figures.pop("refused"),
             published=directory.published,
-            dropped=self._drops(),
+            dropped=figures,
             writable=self._store.writable,
             endpoints=self._endpoints,
         )

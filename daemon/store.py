@@ -252,8 +252,8 @@ class FileStore:
 
     @property
     def writable(self) -> bool:
-        """Whether an event would be taken now."""
-        return self._unwritable() is None
+        """Whether an event would be taken now, and the last one that was tried found room."""
+        return self._unwritable() is None and self._journal.storage_error is None
 
     def reserve(
         self, urn: str, manifest_id: str, version: int, answer: Callable[[str | None], None]

@@ -2,6 +2,7 @@
 
 Promise:  events leave in the order in which they are given. A subscriber that is too slow loses
           messages and nobody else notices; it finds out by a gap, or by a heartbeat ahead of it.
+          It is bound, and takes subscriptions, as soon as it is made: recovery reports over it.
 Assume:   the loop's thread is the only one that touches the socket.
 """
 
@@ -24,7 +25,10 @@ from daemon.transport.sockets import (
 from protocol.events import timestamp
 
 HEARTBEAT_INTERVAL_S: Final = 1.0
-EVENTS_QUEUED_MAX: Final = 20_000  # Per subscriber: about 16 MB of events, then it loses some.
+# Per subscriber, then it loses some; a queue's bytes are shared by all who wait for them. At the
+# usual kilobyte 2 MB, at the largest document 2 GB. A subscriber that wants more keeps it itself.
+EVENTS_QUEUED_MAX: Final = 2_000
+SUBSCRIPTION_SIZE_MAX: Final = 4096  # Bytes. No topic is longer, so no prefix need be.
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
@@ -39,20 +43,28 @@ class EventSocket:
 
     def __init__(self, context: Context, endpoints: Sequence[str]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._socket = open_socket(context, zmq.PUB, send_queue_max=EVENTS_QUEUED_MAX)
-        for endpoint in endpoints:
-            bind(self._socket, endpoint)
-        self._fd = int(self._socket.get(zmq.FD))
+        self._socket = open_socket(
+            context,
+            zmq.PUB,
+            send_queue_max=EVENTS_QUEUED_MAX,
+            frame_size_max=SUBSCRIPTION_SIZE_MAX,
+        )
         self._timer: asyncio.TimerHandle | None = None
-
-    def start(self, last_seq: Callable[[], int], now_ns: Callable[[], int]) -> None:
-        """Begin to take subscriptions and to send a heartbeat every second."""
+        try:
+            self._bound = [bind(self._socket, endpoint) for endpoint in endpoints]
+        except BaseException:
+            self._socket.close(0)
+            raise
+        self._fd = int(self._socket.get(zmq.FD))
         # PUB learns of subscriptions only when the socket is touched.
         self._loop.add_reader(self._fd, self._take_subscriptions)
 
+    def start(self, last_seq: Callable[[], int], now_ns: Callable[[], int]) -> None:
+        """Begin to send a heartbeat every second."""
+
         def beat() -> None:
-            self._publish_beat(b"heartbeat", last_seq(), now_ns())
             self._timer = self._loop.call_later(HEARTBEAT_INTERVAL_S, beat)
+            self._publish_beat(b"heartbeat", last_seq(), now_ns())
 
         beat()
 
@@ -67,10 +79,17 @@ class EventSocket:
     def _publish_beat(self, topic: bytes, seq: int, at_ns: int) -> None:
         self.publish(topic, msgspec.json.encode(Heartbeat(seq, timestamp(at_ns))))
 
-    def close(self, last_seq: int, at_ns: int, linger_ms: int) -> None:
-        """Say `bye` and close, giving what is queued `linger_ms` to leave."""
+    def say_bye(self, last_seq: int, at_ns: int) -> None:
+        """Tell the subscribers that nothing more will come: no heartbeat follows."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._publish_beat(b"bye", last_seq, at_ns)
+
+    def close(self, linger_ms: int) -> None:
+        """Close, giving what is queued `linger_ms` to leave."""
         if self._timer is not None:
             self._timer.cancel()
         self._loop.remove_reader(self._fd)
-        self._publish_beat(b"bye", last_seq, at_ns)
         self._socket.close(linger_ms)
+        for bound in self._bound:
+            bound.remove()

@@ -6,6 +6,7 @@
 
 Promise:  every request that can be answered is, once, behind its own envelope; what cannot is
           dropped and counted. Sending never waits: a reply to a full or gone peer is dropped.
+          After `stop_acknowledging` nobody is told "ok" any more.
 Assume:   the loop's thread is the only one that touches the socket.
 Not here: what a request means (`actors.engine`); who may what (`identity.py`).
 
@@ -22,6 +23,7 @@ import msgspec
 import zmq
 
 from daemon.transport.identity import Identity
+from daemon.transport.outstanding import LARGE_SIZE, PEER_BYTES_MAX, OutstandingReplies
 from daemon.transport.sockets import (
     NOBLOCK,
     SNDMORE_NOBLOCK,
@@ -34,13 +36,23 @@ from daemon.transport.sockets import (
 )
 from protocol.codec import Format, decode_request, encode_error, encode_result, format_of
 from protocol.commands import Request
-from protocol.errors import BadRequestError, CommandError, InternalError
+from protocol.errors import (
+    BadRequestError,
+    CommandError,
+    InternalError,
+    OverloadedError,
+    TooLargeError,
+)
+from protocol.limits import REQUEST_SIZE_MAX
 from protocol.principals import Peer
 
 log: Final = logging.getLogger(__name__)
 
 BURST_MAX: Final = 128  # Messages per wake-up: then timers and commits get their turn.
 REPLIES_QUEUED_MAX: Final = 1000  # Per peer; REQ has one, a pipelining DEALER may have more.
+# Unread, per peer. libzmq's 1000 would let one peer fill 4 GB with messages of the largest size.
+REQUESTS_QUEUED_MAX: Final = 16
+RETRY_AFTER_MS: Final = 100  # A peer that reads has read most of its queue by then.
 FRAMES_MAX: Final = 16  # Of an envelope; more is no client of ours.
 
 
@@ -64,7 +76,7 @@ class _Answer:
         self._form = form
 
     def __call__(self, outcome: msgspec.Struct | CommandError) -> None:
-        self._router.reply(self._envelope, self._form, outcome)
+        self._router.send_reply(self._envelope, self._form, outcome)
 
 
 class CommandSocket:
@@ -81,28 +93,57 @@ class CommandSocket:
         self._handler = handler
         self._loop = asyncio.get_running_loop()
         self._socket = open_socket(context, zmq.ROUTER, send_queue_max=REPLIES_QUEUED_MAX)
+        self._socket.set(zmq.RCVHWM, REQUESTS_QUEUED_MAX)
         self._socket.set(zmq.ROUTER_MANDATORY, 1)
+        self._outstanding = OutstandingReplies()
+        self._reading = False
         self._checking = False
+        # An attribute, so that the hot path need not ask whether the disk failed meanwhile.
+        self.send_reply = self.reply
         self.refused = 0
         self.dropped = 0  # Replies to peers that are full or gone.
         self.malformed = 0  # Messages that could not be answered.
-        for endpoint in endpoints:
-            bind(self._socket, endpoint)
+        try:
+            self._bound = [bind(self._socket, endpoint) for endpoint in endpoints]
+        except BaseException:
+            self._socket.close(0)
+            raise
         self._fd = int(self._socket.get(zmq.FD))
 
     def start(self) -> None:
         """Begin to read."""
+        self._reading = True
         self._loop.add_reader(self._fd, self._drain)
         self._check_later()
 
     def stop(self) -> None:
-        """Stop reading; replies can still be sent."""
-        self._loop.remove_reader(self._fd)
+        """Stop reading: what is not read is not carried out. Replies can still be sent."""
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._fd)
+
+    def stop_acknowledging(self) -> None:
+        """Stop reading, and from now on send refusals only: the store has failed."""
+        self.stop()
+        self.send_reply = self._reply_unless_ok
+
+    def read_rest(self) -> None:
+        """Read once more, so that who waits is told of the end, and no more after that."""
+        if self._reading:
+            self._drain()
+        self.stop()
+
+    @property
+    def figures(self) -> dict[str, int]:
+        """How many requests were refused, replies dropped, and messages not answerable."""
+        return {"refused": self.refused, "replies": self.dropped, "malformed": self.malformed}
 
     def close(self, linger_ms: int) -> None:
         """Close, giving replies that are queued `linger_ms` to leave."""
-        self._loop.remove_reader(self._fd)
+        self.stop()
         self._socket.close(linger_ms)
+        for bound in self._bound:
+            bound.remove()
 
     def _check_later(self) -> None:
         if not self._checking:
@@ -111,7 +152,7 @@ class CommandSocket:
 
     def _check(self) -> None:
         self._checking = False
-        if not self._socket.closed and is_readable(self._socket):
+        if self._reading and is_readable(self._socket):
             self._drain()
 
     def _drain(self) -> None:
@@ -138,40 +179,46 @@ class CommandSocket:
         """Read the rest of a message that is not what REQ sends."""
         frames = [*head, frame.bytes]
         count = len(frames)
+        is_delimited = b"" in frames[1:]
         while frame.more:
             frame = recv(self._socket, NOBLOCK, copy=False)
             count += 1
+            is_delimited = is_delimited or not len(frame)
             if count <= FRAMES_MAX:
                 frames.append(frame.bytes)
-        delimiter = frames.index(b"", 1) if b"" in frames[1:] else 0
-        envelope = frames[: delimiter + 1]
-        if delimiter and count == delimiter + 2:
-            self._request(envelope, frame)
-        elif delimiter and count <= FRAMES_MAX:
-            message = (
-                f"the message has {count - delimiter - 1} frames behind the empty one; "
-                "send the request as one frame"
-            )
-            self.reply(envelope, Format.JSON, BadRequestError(message))
-        else:
+        if b"" in frames[1:]:
+            envelope = frames[: frames.index(b"", 1) + 1]
+            behind = count - len(envelope)
+            if behind == 1:
+                self._request(envelope, frame)
+                return
+            found = f"the message has {behind} frames behind the empty one"
+        elif is_delimited:  # Behind an envelope that is too long to keep.
             self.malformed += 1
+            return
+        else:
+            envelope, found = frames[:1], f"the message has {count - 1} frames and no empty one"
+        error = BadRequestError(f"{found}; send the request as one frame")
+        self.send_reply(envelope, Format.JSON, error)
 
     def _request(self, envelope: Sequence[bytes], frame: zmq.Frame) -> None:
+        if len(frame) > REQUEST_SIZE_MAX:  # Not copied: there may be many of them.
+            form = format_of(bytes(frame.buffer[:1]))
+            self.send_reply(envelope, form, _too_large(len(frame)))
+            return
         form = Format.JSON
         try:
-            peer = self._identity.peer(_address(frame))
             body = frame.bytes
             form = format_of(body)
+            peer = self._identity.peer(_address(frame))
             request = decode_request(body)
+            self._handler.handle(request, peer, _Answer(self, envelope, form))
         except CommandError as error:
-            self.reply(envelope, form, error)
-            return
+            self.send_reply(envelope, form, error)
         except Exception:
-            log.exception("a request of %d bytes crashed the decoder", len(frame))
-            message = "the request crashed the decoder; the daemon's log says how"
-            self.reply(envelope, form, InternalError(message))
-            return
-        self._handler.handle(request, peer, _Answer(self, envelope, form))
+            log.exception("a request of %d bytes crashed the daemon's reading of it", len(frame))
+            message = "the request failed inside the daemon; its log says how"
+            self.send_reply(envelope, form, InternalError(message))
 
     def reply(
         self, envelope: Sequence[bytes], form: Format, outcome: msgspec.Struct | CommandError
@@ -183,14 +230,43 @@ class CommandSocket:
         else:
             body = encode_result(outcome, form)
         socket = self._socket
+        is_large = len(body) >= LARGE_SIZE
+        if is_large and not self._outstanding.has_room(envelope[0]):
+            is_large = False
+            self.refused += 1
+            body = encode_error(_unread(), form)
         try:
             for frame in envelope:
                 send(socket, frame, SNDMORE_NOBLOCK)
-            send(socket, body, NOBLOCK)
+            if is_large:
+                self._outstanding.send(socket, envelope[0], body)
+            else:
+                send(socket, body, NOBLOCK)
         except zmq.ZMQError as error:
             self.dropped += 1
             log.debug("a reply was dropped: %s", error)
         self._check_later()
+
+    def _reply_unless_ok(
+        self, envelope: Sequence[bytes], form: Format, outcome: msgspec.Struct | CommandError
+    ) -> None:
+        if isinstance(outcome, CommandError):
+            self.reply(envelope, form, outcome)
+        else:
+            self.dropped += 1
+
+
+def _unread() -> OverloadedError:
+    return OverloadedError.full(
+        "your connection's queue of large replies; read them,",
+        limit=PEER_BYTES_MAX,
+        retry_after_ms=RETRY_AFTER_MS,
+    )
+
+
+def _too_large(size: int) -> TooLargeError:
+    message = f"the request has {size} bytes; at most {REQUEST_SIZE_MAX} are taken"
+    return TooLargeError(message, details={"limit": REQUEST_SIZE_MAX, "actual": size})
 
 
 def _address(frame: zmq.Frame) -> str | None:

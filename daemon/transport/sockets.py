@@ -8,8 +8,9 @@ import ctypes
 import os
 import socket
 import stat
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import zmq
 import zmq.backend
@@ -36,40 +37,67 @@ def is_readable(opened: Socket) -> bool:
 
 
 SOCKET_MODE: Final = 0o660  # Its group may connect: that is who may talk to the daemon.
+CONNECTING_MAX: Final = 1024  # Clients that connect at the same moment; libzmq's 100 are few.
 
 
 def make_context() -> Context:
     """Return a context in which no peer can foresee the routing ids that ROUTER makes up.
 
-    libzmq counts them up from `rand()`, which it seeds with pid and time when a context starts. A
-    peer that claims the next one makes libzmq abort, so the seed is replaced before ROUTER exists.
+    libzmq counts them up from `rand()`, and a peer that claims the next one makes it abort. What
+    seeds `rand()` differs: nothing in pyzmq's wheels, where the first id is the same in every
+    process; pid and time in others, when a context starts. So it is seeded after that.
     """
     context: Context = zmq.Context(io_threads=1)
-    context.socket(zmq.PAIR).close()  # Starts the context's threads, and with them its seeding.
+    context.socket(zmq.PAIR).close()  # Starts the context.
     ctypes.CDLL(None).srand(int.from_bytes(os.urandom(4)))
     return context
 
 
-def open_socket(context: Context, kind: int, *, send_queue_max: int) -> Socket:
-    """Return a socket whose queues and messages are bounded."""
+def open_socket(
+    context: Context,
+    kind: int,
+    *,
+    send_queue_max: int,
+    frame_size_max: int = MESSAGE_SIZE_MAX,
+) -> Socket:
+    """Return a socket whose queues and messages are bounded; frame sizes in bytes."""
     opened = context.socket(kind)
-    opened.set(zmq.MAXMSGSIZE, MESSAGE_SIZE_MAX)
+    opened.set(zmq.MAXMSGSIZE, frame_size_max)
+    opened.set(zmq.BACKLOG, CONNECTING_MAX)
     opened.set(zmq.SNDHWM, send_queue_max)
     opened.set(zmq.LINGER, 0)
     return opened
 
 
-def bind(opened: Socket, endpoint: str) -> None:
+class Bound(NamedTuple):
+    """A socket file that is ours: its path, and the device and inode it had when it was made."""
+
+    path: Path
+    file: tuple[int, int]
+
+    def remove(self) -> None:
+        """Remove the file, which libzmq leaves; not if another process has taken the name."""
+        with suppress(OSError):
+            if _file_at(self.path) == self.file:
+                self.path.unlink()
+
+
+def _file_at(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_dev, found.st_ino
+
+
+def bind(opened: Socket, endpoint: str) -> Bound:
     """Bind to `endpoint`, never taking it from a process that listens there.
 
     Raises:
         ConfigurationError: the endpoint is unusable or in use; the message says how to go on.
     """
-    path = check_endpoint(endpoint)
-    _refuse_if_listening(path)
+    path = refuse_if_taken(endpoint)
     try:
         opened.bind(endpoint)
         path.chmod(SOCKET_MODE)
+        return Bound(path, _file_at(path))
     except (zmq.ZMQError, OSError) as error:
         message = f"cannot listen on {endpoint}: {error}; give another endpoint"
         raise ConfigurationError(message) from error
@@ -85,25 +113,34 @@ def check_endpoint(endpoint: str) -> Path:
     if path is None or not path.startswith("/"):
         message = f"{endpoint!r} is not served; use ipc:///absolute/path"
         raise ConfigurationError(message)
-    folder = Path(path).parent
-    if not folder.is_dir():
-        message = f"{endpoint}: the folder {folder} does not exist; create it, or use --dev"
-        raise ConfigurationError(message)
     return Path(path)
 
 
-def _refuse_if_listening(path: Path) -> None:
-    """Raise when somebody listens: libzmq would unlink his socket and take the name."""
+def refuse_if_taken(endpoint: str) -> Path:
+    """Return the path of an endpoint on which nobody listens.
+
+    libzmq would unlink a listener's socket and take its name.
+
+    Raises:
+        ConfigurationError: the endpoint is unusable or in use; the message says how to go on.
+    """
+    path = check_endpoint(endpoint)
+    if not path.parent.is_dir():  # Not sooner: the service manager makes it for the start.
+        message = f"{endpoint}: the folder {path.parent} does not exist; create it, or use --dev"
+        raise ConfigurationError(message)
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             message = f"{path} is a file and no socket; remove it, or give another endpoint"
             raise ConfigurationError(message)
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(0)  # A listener whose queue is full says EAGAIN at once.
             probe.connect(str(path))
-        except OSError:
-            return  # Left behind by a process that ended.
+    except (FileNotFoundError, ConnectionRefusedError):
+        return path  # Nothing, or left behind by a process that ended.
+    except BlockingIOError:
+        pass
+    except OSError as error:
+        message = f"cannot look at {endpoint}: {error.strerror}; give another endpoint"
+        raise ConfigurationError(message) from error
     message = f"another process listens on ipc://{path}; stop it, or give another endpoint"
     raise ConfigurationError(message)

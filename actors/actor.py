@@ -1,40 +1,49 @@
 """One actor per manifest: commands in one after another, events out, answers when durable.
 
 Promise:  one command at a time; an answer only after its event was committed, and with the state
-          that the event made. A command that crashes fails alone, with `INTERNAL`; the actor is
-          then loaded again from its events.
+          that the event made. Every letter is answered once. A command that crashes fails alone,
+          with `INTERNAL`; the actor is then loaded again from its events.
 Assume:   everything runs on the event loop's thread. `committed` is called for every committed
           event of this manifest, in order.
 Not here: deciding (`decide.py`), loading and forgetting actors (`directory.py`).
 
     LOADING --loaded--> IDLE --command--> [SEARCHING] --> [RESERVING] --> COMMITTING --+
-                         ^                                                             |
-                         +------------- committed, or refused -------------------------+
+       ^                 ^                                                             |
+       |                 +------------- committed, or refused -------------------------+
+       +-- from anywhere, when the state can no longer be trusted: the letter is given up
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
 
-from actors.decide import Case, Unchanged, command_digest, decide, resolve
+from actors.case import Case, Unchanged
+from actors.decide import command_digest, decide, resolve
+from actors.drafts import canonical_document
 from actors.guards import urn_taken
+from actors.letters import Answer, Letter
 from actors.mailbox import Mailbox
+from actors.memory import CommandMemory
 from actors.ports import AppendOutcome, AppendRefusal, EventStore, Position, Stamper
+from actors.results import repeated, result_of
 from actors.rules import Rules
-from protocol.commands import Write
-from protocol.errors import CommandError, CommandIdReusedError, InternalError
-from protocol.events import CommittedEvent, NewEvent, state_names
-from protocol.limits import REMEMBERED_COMMANDS_MAX
-from protocol.principals import Peer, Principal
-from protocol.replies import UNSET, TransitionResult
+from protocol.errors import CommandError, InternalError, OverloadedError
+from protocol.events import CommittedEvent
 from protocol.snapshots import RememberedCommand, StateSnapshot, apply
+
+__all__ = ["Answer", "Household", "Letter", "ManifestActor", "Phase", "ReadState"]
 
 log: Final = logging.getLogger(__name__)
 
-Answer = Callable[[msgspec.Struct | CommandError], None]
+READERS_MAX: Final = (
+    1024  # Reads that wait for one manifest to be loaded, a matter of a millisecond.
+)
+RETRY_AFTER_MS: Final = 50
+
 ReadState = Callable[[StateSnapshot | CommandError | None], None]
 
 
@@ -48,19 +57,6 @@ class Phase(Enum):
     COMMITTING = auto()
 
 
-class Letter:
-    """A write that waits: who sent it, what, and who wants to know."""
-
-    __slots__ = ("answer", "digest", "peer", "principal", "request")
-
-    def __init__(self, request: Write, peer: Peer, answer: Answer) -> None:
-        self.request = request
-        self.peer = peer
-        self.answer = answer
-        self.principal: Principal | None = None
-        self.digest = ""
-
-
 class Household(Protocol):
     """What an actor asks of the directory that it lives in."""
 
@@ -68,33 +64,37 @@ class Household(Protocol):
     store: EventStore
     stamper: Stamper
 
+    def say(self, answer: Answer, outcome: msgspec.Struct | CommandError) -> None:
+        """Answer; whoever is answered and fails at it harms nobody else."""
+
     def settled(self, actor: "ManifestActor") -> None:
         """The actor has nothing to do any more."""
 
     def reload(self, actor: "ManifestActor") -> None:
         """The actor does not trust its state: load it again, then call `loaded`."""
 
-    def search(self, actor: "ManifestActor", command_id: str) -> None:
-        """Look for an old command id, then call `found`."""
+    def search(self, actor: "ManifestActor", letter: Letter) -> None:
+        """Look for the letter's command id in the whole history, then call `found`."""
 
     def state_changed(self, state: StateSnapshot) -> None:
         """A committed event made `state`."""
+
+    def state_loaded(self, state: StateSnapshot) -> None:
+        """The store has `state`, whether or not its events were noticed here."""
 
 
 class ManifestActor:
     """The one place where commands on one manifest are carried out."""
 
     __slots__ = (
-        "_commands",
         "_early",
-        "_event",
         "_house",
         "_letter",
         "_mailbox",
+        "_memory",
         "_reading",
         "_running",
         "_token",
-        "_urn",
         "last_used",
         "manifest_id",
         "phase",
@@ -111,16 +111,19 @@ class ManifestActor:
         self._reading: list[ReadState] = []
         self._early: list[CommittedEvent] = []
         self._running = False
-        self._commands: dict[str, RememberedCommand] = {}
+        self._memory = CommandMemory(None)
         self._letter: Letter | None = None
-        self._event: NewEvent | None = None
-        self._urn: str | None = None
         self._token: object = None
 
     @property
     def is_idle(self) -> bool:
         """Tell whether nobody would miss the actor."""
         return self.phase is Phase.IDLE and not self._mailbox and not self._reading
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether a write was accepted and not answered yet."""
+        return self._letter is not None or len(self._mailbox) > 0
 
     @property
     def waiting(self) -> int:
@@ -132,39 +135,57 @@ class ManifestActor:
         try:
             self._mailbox.put(letter)
         except CommandError as error:
-            letter.answer(error)
+            self._say(letter, error)
         else:
             self._go_on()
 
     def read(self, then: ReadState) -> None:
         """Call `then` with the committed state: at once, or as soon as it is loaded."""
-        if self.phase is Phase.LOADING:
+        if self.phase is not Phase.LOADING:
+            then(self.state)
+        elif len(self._reading) < READERS_MAX:
             self._reading.append(then)
         else:
-            then(self.state)
+            what = f"the queue of those who read {self.manifest_id}"
+            then(OverloadedError.full(what, limit=READERS_MAX, retry_after_ms=RETRY_AFTER_MS))
+
+    # Loading.
 
     def loaded(self, state: StateSnapshot | None, token: object = None) -> None:
-        """Begin, or begin again, from what the store has."""
+        """Begin, or begin again, from what the store has.
+
+        Raises:
+            ReplayError: what was committed meanwhile does not follow from it.
+        """
+        assert self._letter is None
         early, self._early = self._early, []
         for event in early:  # Committed while the store was reading.
             if state is None or event.core.version > state.version:
                 state = apply(state, event)
+        if state is not None:
+            self._house.state_loaded(state)
         self.state = state
         self._token = token
-        self._commands = {} if state is None else {one.command_id: one for one in state.commands}
+        self._memory = CommandMemory(state)
         self.phase = Phase.IDLE
-        reading, self._reading = self._reading, []
-        for then in reading:
-            then(state)
+        self._tell_readers(state)
         self._go_on()
 
     def load_failed(self, error: CommandError) -> None:
         """Refuse everybody who waits. The actor stays unusable; the directory drops it."""
         while self._mailbox:
-            self._mailbox.take().answer(error)
+            self._say(self._mailbox.take(), error)
+        self._tell_readers(error)
+
+    def _tell_readers(self, outcome: StateSnapshot | CommandError | None) -> None:
         reading, self._reading = self._reading, []
         for then in reading:
-            then(error)
+            try:
+                then(outcome)
+            except Exception:
+                log.exception("%s: a reader failed", self.manifest_id)
+
+    # One command.
 
     def _go_on(self) -> None:
         if self._running:
@@ -172,214 +193,180 @@ class ManifestActor:
         self._running = True
         try:
             while self.phase is Phase.IDLE and self._mailbox:
-                self._begin(self._mailbox.take())
+                self._attempt(self._mailbox.take(), self._begin)
         finally:
             self._running = False
         if self.phase is Phase.IDLE:
             self._house.settled(self)
 
-    def _begin(self, letter: Letter) -> None:
+    def _attempt(self, letter: Letter, action: Callable[[Letter], None]) -> None:
+        """Do one part of a command. Whatever goes wrong in it goes wrong for this command only."""
         try:
-            request = letter.request
-            letter.principal = resolve(letter.peer, request.principal, self._house.rules.policy)
-            letter.digest = command_digest(request, letter.principal.name)
-            if self._replayed(letter):
-                return
-            self._decide(letter)
+            action(letter)
         except CommandError as error:
-            letter.answer(error)
-        except Exception:  # noqa: BLE001 (logged there; one command's crash is its own)
-            self._crashed(letter)
+            self._let_go(letter)
+            self._say(letter, error)
+        except Exception:
+            name = type(letter.request).__name__
+            log.exception("%s: %s crashed", self.manifest_id, name)
+            self._let_go(letter)
+            self._distrust(letter)
 
-    def _replayed(self, letter: Letter) -> bool:
-        """Answer a repeated command as it was answered, or start to look for it."""
-        command_id, state = letter.request.command_id, self.state
+    def _begin(self, letter: Letter) -> None:
+        request = letter.request
+        letter.principal = resolve(letter.peer, request.principal, self._house.rules.policy)
+        letter.document = canonical_document(request)
+        letter.digest = command_digest(request, letter.principal.name, letter.document)
+        command_id, state = request.command_id, self.state
         if command_id is None or state is None:
-            return False
-        known = self._commands.get(command_id)
+            self._decide(letter)
+            return
+        known = self._memory.get(command_id)
         if known is not None:
-            letter.answer(self._remembered(letter, known))
-            return True
-        if state.version > REMEMBERED_COMMANDS_MAX:
+            self._repeat(letter, known)
+        elif self._memory.may_be_older(command_id):
             self.phase = Phase.SEARCHING
             self._letter = letter
-            self._house.search(self, command_id)
-            return True
-        return False
-
-    def found(self, event: CommittedEvent | None, error: CommandError | None) -> None:
-        """Go on with the command whose id was searched for."""
-        letter, self._letter = self._letter, None
-        assert letter is not None
-        self.phase = Phase.IDLE
-        if error is not None:
-            letter.answer(error)
-        elif event is None:
-            self._guarded(letter, lambda: self._decide(letter))
+            self._house.search(self, letter)
         else:
-            core = event.core
-            urn = core.urn or (self.state.urn if self.state else None)
-            known = RememberedCommand(
-                core.command_id,
-                core.command_digest,
-                core.version,
-                event.seq,
-                core.states_to,
-                core.digest,
-                urn,
-            )
-            letter.answer(self._remembered(letter, known))
+            self._decide(letter)
+
+    def learn(self, command_ids: Iterable[str]) -> None:
+        """Take note of every command id in the history, for those who come after the search."""
+        self._memory.learn(command_ids)
+
+    def found(
+        self, letter: Letter, known: RememberedCommand | None, error: CommandError | None
+    ) -> None:
+        """Go on with `letter`, whose command id was searched for."""
+        if self._letter is not letter:
+            return  # It was given up meanwhile.
+        self._finish()
+        if error is not None:
+            self._say(letter, error)
+        elif known is not None:
+            self._attempt(letter, lambda _: self._repeat(letter, known))
+        else:
+            self._attempt(letter, self._decide)
         self._go_on()
 
-    def _remembered(
-        self, letter: Letter, known: RememberedCommand
-    ) -> TransitionResult | CommandIdReusedError:
+    def _repeat(self, letter: Letter, known: RememberedCommand) -> None:
         assert self.state is not None
-        if known.command_digest != letter.digest:
-            return CommandIdReusedError(
-                f"{self.manifest_id}: the command id {known.command_id!r} belongs to another "
-                f"command, which made version {known.version}; use a new id",
-                details={"command_id": known.command_id, "version": known.version},
-            )
         lifecycle = self._house.rules.lifecycles.get(self.state.lifecycle)
-        return TransitionResult(
-            manifest_id=self.manifest_id,
-            kind=self.state.kind,
-            state=known.state,
-            version=known.version,
-            seq=known.seq,
-            digest=known.digest,
-            urn=known.urn,
-            author=self.state.author,
-            allowed_events=lifecycle.allowed_events(state_names(known.state)),
-            replayed=True,
-        )
+        self._say(letter, repeated(self.state, known, letter.digest, lifecycle))
 
     def _decide(self, letter: Letter) -> None:
-        house = self._house
-        assert letter.principal is not None
+        house, state, principal = self._house, self.state, letter.principal
+        assert principal is not None
         stamp = house.stamper.stamp()
-        case = Case(self.state, letter.request, letter.principal, letter.digest, stamp, house.rules)
+        case = Case(
+            state, letter.request, principal, letter.digest, stamp, house.rules, letter.document
+        )
         decision = decide(case)
         if isinstance(decision, CommandError):
-            letter.answer(decision)
+            self._say(letter, decision)
         elif isinstance(decision, Unchanged):
-            assert self.state is not None
-            letter.answer(self.result_of(self.state, changed=False))
+            assert state is not None
+            lifecycle = house.rules.lifecycles.get(state.lifecycle)
+            self._say(letter, result_of(state, lifecycle, changed=False))
         elif letter.request.dry_run:
-            seq = 0 if self.state is None else self.state.seq
-            would_be = apply(self.state, CommittedEvent.of(decision, seq))
-            letter.answer(self.result_of(would_be, dry_run=True))
+            seq = 0 if state is None else state.seq
+            would_be = apply(state, CommittedEvent.of(decision, seq))
+            lifecycle = house.rules.lifecycles.get(would_be.lifecycle)
+            self._say(letter, result_of(would_be, lifecycle, dry_run=True))
         else:
             self._letter = letter
-            self._event = decision
-            self._urn = decision.core.urn
-            if self._urn is None:
-                self._append()
+            letter.decided(decision)
+            urn = letter.urn
+            if urn is None:
+                self._append(letter)
             else:
                 self.phase = Phase.RESERVING
-                house.store.reserve(
-                    self._urn, self.manifest_id, decision.core.version, self._reserved
-                )
+                reserved = partial(self._reserved, letter)
+                house.store.reserve(urn, self.manifest_id, decision.core.version, reserved)
 
-    def _reserved(self, owner: str | None) -> None:
-        if owner is None:
-            self._append()
-            return
-        urn, letter = self._urn, self._letter
+    def _reserved(self, letter: Letter, owner: str | None) -> None:
+        urn = letter.urn
         assert urn is not None
-        assert letter is not None
-        self._urn = None
+        if self._letter is not letter:  # It was given up meanwhile.
+            if owner is None:
+                self._house.store.release(urn, self.manifest_id)
+            return
+        if owner is None:
+            self._attempt(letter, self._append)
+            return
+        letter.urn = None
         self._finish()
-        letter.answer(urn_taken(urn, owner))
+        self._say(letter, urn_taken(urn, owner))
+        self._go_on()
 
-    def _append(self) -> None:
-        assert self._event is not None
+    def _append(self, letter: Letter) -> None:
+        assert letter.event is not None
         self.phase = Phase.COMMITTING
         version = 0 if self.state is None else self.state.version
-        self._house.store.append(self._event, Position(version, self._token), self._refused)
+        refused = partial(self._refused, letter)
+        self._house.store.append(letter.event, Position(version, self._token), refused)
+
+    # How it ends.
 
     def committed(self, event: CommittedEvent) -> None:
         """Apply a committed event, and answer when it is the one that is waited for."""
         if self.phase is Phase.LOADING:
             self._early.append(event)
             return
-        letter, waited = self._letter, self._event
-        own = waited is not None and waited.core.event_id == event.core.event_id
+        letter, house = self._letter, self._house
+        waited = None if letter is None else letter.event
+        own = waited is not None and waited.hash == event.hash
         try:
             self.state = state = apply(self.state, event)
-            if len(self._commands) >= REMEMBERED_COMMANDS_MAX:
-                del self._commands[next(iter(self._commands))]
-            self._commands[event.core.command_id] = state.commands[-1]
-            self._house.state_changed(state)
+            self._memory.add(state.commands[-1])
+            house.state_changed(state)
+            lifecycle = house.rules.lifecycles.get(state.lifecycle)
+            result = result_of(state, lifecycle) if own else None
         except Exception:
             log.exception("%s: event %d cannot be applied", self.manifest_id, event.seq)
             self._finish()
-            if own and letter is not None:
-                letter.answer(_internal(self.manifest_id))
-            self._house.reload(self)
+            self._distrust(letter)
             return
-        if not own:
-            return
-        if self._urn is not None:
-            self._house.store.confirm(self._urn, self.manifest_id)
-            self._urn = None
-        self._finish()
-        assert letter is not None
-        letter.answer(self.result_of(state))
-        self._go_on()
-
-    def _refused(self, refusal: AppendRefusal) -> None:
-        letter = self._letter
-        assert letter is not None
-        if self._urn is not None:
-            self._house.store.release(self._urn, self.manifest_id)
-            self._urn = None
-        self._finish()
-        letter.answer(refusal.error)
-        if refusal.outcome is AppendOutcome.CONFLICT:
-            self._house.reload(self)
-        else:
+        if letter is not None and result is not None:
+            self._finish()
+            self._say(letter, result)
             self._go_on()
 
-    def _finish(self) -> None:
-        self._letter = self._event = None
-        self.phase = Phase.IDLE
-
-    def _guarded(self, letter: Letter, action: Callable[[], None]) -> None:
-        try:
-            action()
-        except Exception:  # noqa: BLE001 (logged there; one command's crash is its own)
-            self._crashed(letter)
-
-    def _crashed(self, letter: Letter) -> None:
-        name = type(letter.request).__name__
-        log.error("%s: %s crashed", self.manifest_id, name, exc_info=True)  # noqa: LOG014
-        if self._urn is not None:
-            self._house.store.release(self._urn, self.manifest_id)
-            self._urn = None
+    def _refused(self, letter: Letter, refusal: AppendRefusal) -> None:
+        # What is unknown may become a fact yet, and then the URN is this manifest's: keep it.
+        if letter.urn is not None and refusal.outcome is not AppendOutcome.UNKNOWN:
+            self._house.store.release(letter.urn, self.manifest_id)
+        if self._letter is not letter:
+            return  # It was given up meanwhile.
         self._finish()
-        letter.answer(_internal(self.manifest_id))
-        self._house.reload(self)
+        if refusal.outcome is AppendOutcome.CONFLICT:
+            self._house.reload(self)
+        self._say(letter, refusal.error)
+        self._go_on()
 
-    def result_of(
-        self, state: StateSnapshot, *, changed: bool = True, dry_run: bool = False
-    ) -> TransitionResult:
-        """Return the answer to an accepted command that led to `state`."""
-        lifecycle = self._house.rules.lifecycles.get(state.lifecycle)
-        return TransitionResult(
-            manifest_id=self.manifest_id,
-            kind=state.kind,
-            state=state.state,
-            version=state.version,
-            seq=state.seq,
-            digest=state.digest,
-            urn=state.urn,
-            author=state.author,
-            allowed_events=lifecycle.allowed_events(state.states),
-            changed=UNSET if changed else False,
-            dry_run=True if dry_run else UNSET,
-        )
+    def _finish(self) -> None:
+        self._letter = None
+        if self.phase is not Phase.LOADING:
+            self.phase = Phase.IDLE
+
+    def _let_go(self, letter: Letter) -> None:
+        """Undo what a command that ends here had begun."""
+        urn, letter.urn = letter.urn, None
+        if urn is not None:
+            self._house.store.release(urn, self.manifest_id)
+        if self._letter is letter:
+            self._finish()
+
+    def _distrust(self, letter: Letter | None) -> None:
+        """Load the state again. Who writes from the answer on is queued until it is there."""
+        if self.phase is not Phase.LOADING:
+            self._house.reload(self)
+        if letter is not None:
+            self._say(letter, _internal(self.manifest_id))
+
+    def _say(self, letter: Letter, outcome: msgspec.Struct | CommandError) -> None:
+        self._house.say(letter.take_answer(), outcome)
 
 
 def _internal(manifest_id: str) -> InternalError:

@@ -7,14 +7,21 @@ Not here: reservations of URNs that are being registered; the store keeps those 
 """
 
 import re
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
+from urllib.parse import unquote
 
+import msgspec
+
+from protocol.limits import PAGE_BYTES_MAX
 from protocol.replies import ManifestSummary
 
 SCANNED_MAX: Final = 10_000  # Rows a page looks at: a rare state must not hold up the loop.
-_SEMVER: Final = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?(?:\+.*)?")
+_SEMVER: Final = re.compile(
+    r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?(?:\+.*)?", re.ASCII
+)
+_encoder: Final = msgspec.json.Encoder()
 
 
 class Page(NamedTuple):
@@ -54,20 +61,21 @@ class Catalog:
         """Take note of a manifest's state after a committed event."""
         before = self._rows.get(row.manifest_id)
         if before is None:
-            self._by_age.append((row.created_seq, row.manifest_id))
-        if before is None or before.state != row.state:
+            # At the end, but for another writer's manifest that took long to load.
+            insort(self._by_age, (row.created_seq, row.manifest_id))
+        if before is None or (before.state, before.lifecycle) != (row.state, row.lifecycle):
             self._count(before, -1)
             self._count(row, 1)
         self._rows[row.manifest_id] = row
         if row.urn is not None and (before is None or before.urn != row.urn):
             self._urns[row.urn] = row.manifest_id
             base, _, version = row.urn.rpartition("@")
-            self._versions.setdefault(base, {})[version] = row.urn
+            self._versions.setdefault(base, {})[unquote(version)] = row.urn
 
     def _count(self, row: ManifestSummary | None, by: int) -> None:
         if row is None:
             return
-        for state in (row.state,) if isinstance(row.state, str) else row.state:
+        for state in _names(row):
             key = (row.lifecycle, state)
             self._counts[key] = self._counts.get(key, 0) + by
 
@@ -101,22 +109,25 @@ class Catalog:
     ) -> Page:
         """Return at most `limit` manifests created after seq `after`, oldest first.
 
-        A page may hold fewer, or none, and still not be the last one.
+        A page may hold fewer, or none, and still not be the last one: it ends after so many rows
+        looked at, or bytes.
         """
         found: list[ManifestSummary] = []
+        size_bytes = 0
         start = bisect_right(self._by_age, after, key=lambda entry: entry[0])
         end = min(start + SCANNED_MAX, len(self._by_age))
         for place in range(start, end):
-            created_seq, manifest_id = self._by_age[place]
-            row = self._rows[manifest_id]
+            row = self._rows[self._by_age[place][1]]
             if (
                 (kind is None or row.kind == kind)
                 and (author is None or row.author == author)
                 and (states is None or not states.isdisjoint(_names(row)))
             ):
                 found.append(row)
-                if len(found) == limit:
-                    return Page(found, created_seq if place + 1 < len(self._by_age) else None)
+                size_bytes += len(_encoder.encode(row))
+                if len(found) == limit or size_bytes >= PAGE_BYTES_MAX:
+                    end = place + 1
+                    break
         return Page(found, self._by_age[end - 1][0] if end < len(self._by_age) else None)
 
 
@@ -125,15 +136,18 @@ def _names(row: ManifestSummary) -> tuple[str, ...] | list[str]:
 
 
 def version_key(version: str) -> tuple[Any, ...]:
-    """Return a key that sorts versions by SemVer 2.0 precedence (11); others come first, by text."""
+    """Return a key that sorts versions by SemVer 2.0 precedence (11); others come first, by text.
+
+    Versions of equal precedence (`1.0.0+a`, `1.0.0+b`) go by their text, so that no two are equal.
+    """
     match = _SEMVER.fullmatch(version)
     if match is None:
         return (0, version)
     numbers = tuple(int(part or 0) for part in match.group(1, 2, 3))
     if match.group(4) is None:
-        return (1, *numbers, 1)
+        return (1, *numbers, 1, version)
     parts = tuple(
         (0, int(part), "") if part.isdecimal() else (1, 0, part)
         for part in match.group(4).split(".")
     )
-    return (1, *numbers, 0, parts)
+    return (1, *numbers, 0, parts, version)

@@ -1,8 +1,9 @@
 """The directory: which actors are in memory, and how they get there and leave.
 
-Promise:  at most one actor per manifest. An actor is activated by the first message for it, and
-          passivated when nobody has asked for it for a while and everything of it is written.
-          Whatever is committed is published in seq order, whether or not its actor is well.
+Promise:  at most one actor per manifest, and a bounded number of them. An actor is activated by the
+          first message for it, and passivated when nobody has asked for it for a while and
+          everything of it is written. Whatever is committed is published in seq order, whether or
+          not its actor is well. Nobody who is answered can harm anybody else.
 Assume:   everything runs on the event loop's thread; `run` encloses all use.
 """
 
@@ -10,20 +11,32 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any, Final
 
-from actors.actor import Letter, ManifestActor, Phase, ReadState
+import msgspec
+
+from actors.actor import ManifestActor, Phase, ReadState
 from actors.catalog import Catalog
+from actors.histories import chunks, rebuilt
+from actors.letters import Answer, Letter
+from actors.memory import FINGERPRINTS_MAX
 from actors.ports import EventStore, Publisher, Stamper
 from actors.rules import Rules
 from protocol.commands import Create
-from protocol.errors import CommandError, CorruptError, InternalError, NotFoundError
+from protocol.errors import (
+    CommandError,
+    CorruptError,
+    InternalError,
+    NotFoundError,
+    OverloadedError,
+    ShuttingDownError,
+)
 from protocol.events import CommittedEvent, state_names
 from protocol.identifiers import event_topic
 from protocol.replies import ManifestSummary
-from protocol.snapshots import ReplayError, StateSnapshot, replay
+from protocol.snapshots import RememberedCommand, ReplayError, StateSnapshot, replay
 
 log: Final = logging.getLogger(__name__)
 
@@ -31,49 +44,83 @@ ACTORS_MAX: Final = 20_000  # Active at once; at a few kilobytes each, tens of m
 IDLE_TICKS: Final = 60  # Sweeps that an actor survives without a message.
 SWEEP_INTERVAL_S: Final = 1.0
 SWEPT_MAX: Final = 2_000  # Actors looked at per sweep, a millisecond of the loop's time.
+MADE_ROOM_FOR: Final = 64  # Actors that leave at once when there is no room: one look for many.
+RETRY_AFTER_MS: Final = 200  # The store has written most of what is dirty by then.
 
 
 class Directory:
     """All actors. Implements `actor.Household`."""
 
     def __init__(
-        self, store: EventStore, rules: Rules, stamper: Stamper, publisher: Publisher
+        self,
+        store: EventStore,
+        rules: Rules,
+        stamper: Stamper,
+        publisher: Publisher,
+        *,
+        actors_max: int = ACTORS_MAX,
     ) -> None:
         self.store = store
-        self.rules = rules
         self.stamper = stamper
         self.catalog = Catalog(store.summaries())
+        self.rules = rules.with_urn_owner(self.catalog.urn_owner)
+        self.published = 0
+        self.refusals = 0
         self._publisher = publisher
         self._actors: OrderedDict[str, ManifestActor] = OrderedDict()
+        self._actors_max = actors_max
         self._tick = 0
-        self._tasks: asyncio.TaskGroup | None = None
-        self.published = 0
-        self._settled: asyncio.Event | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._settled = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         store.on_committed(self._committed)
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
-        """Own the tasks of loading and searching for as long as the context lasts."""
-        async with asyncio.TaskGroup() as self._tasks:
-            self._sweep_later()
-            try:
-                yield
-            finally:
-                assert self._timer is not None
-                self._timer.cancel()
+        """Own the tasks of loading, searching and reading for as long as the context lasts."""
+        failure: BaseException
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                self._sweep_later()
+                try:
+                    yield
+                finally:
+                    assert self._timer is not None
+                    self._timer.cancel()
+        except BaseExceptionGroup as group:
+            # Tasks do not raise, so this is what came from inside the context, as it was.
+            failure = group.exceptions[0]
+        else:
+            return
+        finally:
+            self._group = None
+        raise failure
 
     def _sweep_later(self) -> None:
         def sweep() -> None:
-            self._sweep()
             self._sweep_later()
+            self.sweep()
 
         self._timer = asyncio.get_running_loop().call_later(SWEEP_INTERVAL_S, sweep)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
-        """Run `coroutine` in the directory's task group; it must not raise."""
-        assert self._tasks is not None, "use the directory inside `async with directory.run()`"
-        self._tasks.create_task(coroutine, name=name)
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run `coroutine` in the directory's task group; it must not raise.
+
+        Raises:
+            ShuttingDownError: nothing is begun any more.
+        """
+        if self._group is None:
+            coroutine.close()
+            raise _ended()
+        try:
+            task = self._group.create_task(coroutine, name=name)
+        except RuntimeError as error:  # It is about to end, because its owner failed.
+            coroutine.close()
+            raise _ended() from error
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     @property
     def active(self) -> int:
@@ -86,15 +133,23 @@ class Directory:
         return sum(actor.waiting for actor in self._actors.values())
 
     def tell(self, letter: Letter) -> None:
-        """Hand a write to the actor of its manifest; unknown manifests only `create` makes."""
-        actor = self._actor(letter.request.manifest_id, create=isinstance(letter.request, Create))
+        """Hand a write to the actor of its manifest; unknown manifests only `create` makes.
+
+        Raises:
+            CommandError: it was not handed over: there is no such manifest, or no room.
+        """
+        manifest_id = letter.request.manifest_id
+        actor = self._actor(manifest_id, create=isinstance(letter.request, Create))
         if actor is None:
-            letter.answer(NotFoundError.manifest(letter.request.manifest_id))
-        else:
-            actor.tell(letter)
+            raise NotFoundError.manifest(manifest_id)
+        actor.tell(letter)
 
     def read(self, manifest_id: str, then: ReadState) -> None:
-        """Call `then` with the manifest's committed state, None when there is no such manifest."""
+        """Call `then` with the manifest's committed state, None when there is no such manifest.
+
+        Raises:
+            OverloadedError: too many manifests are active.
+        """
         actor = self._actor(manifest_id, create=False)
         if actor is None:
             then(None)
@@ -105,40 +160,39 @@ class Directory:
         actor = self._actors.get(manifest_id)
         if actor is not None:
             if actor.last_used != self._tick:
-                actor.last_used = self._tick
-                self._actors.move_to_end(manifest_id)
+                self._touch(actor)
             return actor
-        if manifest_id in self.catalog:
-            return self._activate(manifest_id)
-        if not create:
+        is_known = manifest_id in self.catalog
+        if not is_known and not create:
             return None
-        return self._add(manifest_id, Phase.IDLE)
+        if len(self._actors) >= self._actors_max:
+            self._make_room()
+        if is_known:
+            return self._activate(manifest_id)
+        return self._add(ManifestActor(manifest_id, self, Phase.IDLE))
 
-    def _add(self, manifest_id: str, phase: Phase) -> ManifestActor:
-        actor = ManifestActor(manifest_id, self, phase)
+    def _touch(self, actor: ManifestActor) -> None:
         actor.last_used = self._tick
-        self._actors[manifest_id] = actor
-        if len(self._actors) > ACTORS_MAX:
-            self._sweep(force=True)
+        self._actors.move_to_end(actor.manifest_id)
+
+    def _add(self, actor: ManifestActor) -> ManifestActor:
+        actor.last_used = self._tick
+        self._actors[actor.manifest_id] = actor
         return actor
 
     def _activate(self, manifest_id: str) -> ManifestActor:
-        actor = self._add(manifest_id, Phase.LOADING)
+        actor = ManifestActor(manifest_id, self, Phase.LOADING)
         self.spawn(self._load(actor), f"load {manifest_id}")
-        return actor
+        return self._add(actor)
 
     async def _load(self, actor: ManifestActor) -> None:
         try:
             loaded = await self.store.load(actor.manifest_id)
-            state = replay(loaded.tail, loaded.snapshot)
-            actor.loaded(state, loaded.token)
-            row = self.catalog.get(actor.manifest_id)
-            if actor.state is not None and (row is None or row.version < actor.state.version):
-                self.state_changed(actor.state)
+            actor.loaded(replay(loaded.tail, loaded.snapshot), loaded.token)
         except CommandError as error:
             self._load_failed(actor, error)
         except ReplayError as error:
-            self._load_failed(actor, CorruptError(str(error)))
+            self._load_failed(actor, CorruptError(str(error), suggestion="manifestd fsck"))
         except Exception as error:
             log.exception("%s cannot be loaded", actor.manifest_id)
             message = f"{actor.manifest_id} cannot be loaded: {error}"
@@ -149,71 +203,156 @@ class Directory:
         if self._actors.get(actor.manifest_id) is actor:
             del self._actors[actor.manifest_id]
         actor.load_failed(error)
+        self._settled.set()
 
     async def settle(self) -> None:
-        """Return when no actor has anything to do; the caller lets nothing new come in."""
-        while any(not actor.is_idle for actor in self._actors.values()):
-            self._settled = asyncio.Event()
+        """Return when every write and every slow read that came before the call is answered."""
+        while any(actor.is_busy for actor in self._actors.values()):
+            self._settled.clear()
             await self._settled.wait()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
 
     # What the actors ask for.
 
+    def say(self, answer: Answer, outcome: msgspec.Struct | CommandError) -> None:
+        """Answer; whoever is answered and fails at it harms nobody else."""
+        if isinstance(outcome, CommandError):
+            self.refusals += 1
+        try:
+            answer(outcome)
+        except Exception:
+            log.exception("an answer was lost")
+
     def settled(self, actor: ManifestActor) -> None:
         """Forget an actor whose manifest was never created."""
-        if actor.state is None and actor.is_idle:
-            self._actors.pop(actor.manifest_id, None)
-        if self._settled is not None:
-            self._settled.set()
+        if actor.state is None and actor.is_idle and self._is_here(actor):
+            del self._actors[actor.manifest_id]
+        self._settled.set()
+
+    def _is_here(self, actor: ManifestActor) -> bool:
+        return self._actors.get(actor.manifest_id) is actor
 
     def reload(self, actor: ManifestActor) -> None:
         """Load an actor that does not trust its state; it takes messages meanwhile."""
         actor.phase = Phase.LOADING
-        self.spawn(self._load(actor), f"reload {actor.manifest_id}")
+        try:
+            self.spawn(self._load(actor), f"reload {actor.manifest_id}")
+        except ShuttingDownError as error:
+            self._load_failed(actor, error)
 
-    def search(self, actor: ManifestActor, command_id: str) -> None:
-        """Look for an old command id in the store."""
+    def search(self, actor: ManifestActor, letter: Letter) -> None:
+        """Look for the letter's command id in the whole history."""
+        try:
+            self.spawn(self._search(actor, letter), f"search {actor.manifest_id}")
+        except ShuttingDownError as error:
+            actor.found(letter, None, error)
 
-        async def search() -> None:
-            try:
-                event = await self.store.find_command(actor.manifest_id, command_id)
-            except CommandError as error:
-                actor.found(None, error)
-            except Exception as error:
-                log.exception("%s: its history cannot be searched", actor.manifest_id)
-                actor.found(None, InternalError(f"{actor.manifest_id}: {error}"))
-            else:
-                actor.found(event, None)
+    async def _search(self, actor: ManifestActor, letter: Letter) -> None:
+        known, failure = None, None
+        try:
+            known = await self._known(actor, letter.request.command_id or "")
+        except CommandError as error:
+            failure = error
+        except Exception as error:
+            log.exception("%s: its history cannot be searched", actor.manifest_id)
+            failure = InternalError(f"{actor.manifest_id}: {error}")
+        actor.found(letter, known, failure)
 
-        self.spawn(search(), f"search {actor.manifest_id}")
+    async def _known(self, actor: ManifestActor, command_id: str) -> RememberedCommand | None:
+        """Return what a command was answered, however long ago: what the state then remembered."""
+        manifest_id = actor.manifest_id
+        event = await self.store.find_command(manifest_id, command_id)
+        if event is None:
+            await self._teach(actor)
+            return None
+        version = event.core.version
+        state = await rebuilt(self.store, manifest_id, lambda one: one.core.version <= version)
+        assert state is not None
+        return state.commands[-1]
+
+    async def _teach(self, actor: ManifestActor) -> None:
+        """Spare the commands to come their search."""
+        if actor.state is None or actor.state.version > FINGERPRINTS_MAX:
+            return
+        history = chunks(self.store, actor.manifest_id)
+        actor.learn([event.core.command_id async for events in history for event in events])
 
     def state_changed(self, state: StateSnapshot) -> None:
         """Bring catalog and store up to date with a state that a committed event made."""
         self.catalog.update(ManifestSummary.of(state))
         self.store.save_snapshot(state)
 
+    def state_loaded(self, state: StateSnapshot) -> None:
+        """Take note of a state whose events nobody noticed: their actor was not here, or not well."""
+        row = self.catalog.get(state.manifest_id)
+        if row is None or row.version < state.version:
+            self.state_changed(state)
+
     # What the store tells.
 
     def _committed(self, events: Sequence[CommittedEvent]) -> None:
         for event in events:
             core = event.core
-            topic = event_topic(core.kind, core.manifest_id, state_names(core.states_to))
+            self._publish(event)
+            if core.urn is not None:
+                self.store.confirm(core.urn, core.manifest_id)
             actor = self._actors.get(core.manifest_id)
-            if actor is None:  # Another writer's event: loading it takes note of it.
-                self._activate(core.manifest_id)
-            self._publisher.publish(topic, event.line)
-            self.published += 1
             if actor is not None:
                 actor.committed(event)
+            else:  # Another writer's event: loading it takes note of it.
+                with suppress(ShuttingDownError):
+                    self._activate(core.manifest_id)
 
-    def _sweep(self, *, force: bool = False) -> None:
-        """Passivate what nobody asked for, oldest first; with `force` down to the bound."""
-        if not force:
-            self._tick += 1
-        surplus = len(self._actors) - ACTORS_MAX
-        for manifest_id in list(islice(self._actors, SWEPT_MAX)):
-            actor = self._actors[manifest_id]
-            if surplus <= 0 and actor.last_used + IDLE_TICKS > self._tick:
+    def _publish(self, event: CommittedEvent) -> None:
+        core = event.core
+        try:
+            topic = event_topic(core.kind, core.manifest_id, state_names(core.states_to))
+            self._publisher.publish(topic, event.line)
+        except Exception:
+            log.exception("event %d was not published", event.seq)
+        else:
+            self.published += 1
+
+    # Who leaves.
+
+    def sweep(self) -> None:
+        """Passivate what nobody asked for in a while, least recently used first."""
+        self._tick += 1
+        for actor in self._oldest():
+            if actor.last_used + IDLE_TICKS > self._tick:
                 return
-            if actor.is_idle and self.store.is_clean(manifest_id):
-                del self._actors[manifest_id]
-                surplus -= 1
+            self._passivate(actor)
+
+    def _make_room(self) -> None:
+        """Passivate the least recently used actors until there is room.
+
+        Raises:
+            OverloadedError: those looked at are all needed.
+        """
+        room = 0
+        for actor in self._oldest():
+            room += self._passivate(actor)
+            if room >= MADE_ROOM_FOR:
+                return
+        if len(self._actors) >= self._actors_max:
+            raise OverloadedError.full(
+                "the table of active manifests",
+                limit=self._actors_max,
+                retry_after_ms=RETRY_AFTER_MS,
+            )
+
+    def _oldest(self) -> list[ManifestActor]:
+        return list(islice(self._actors.values(), SWEPT_MAX))
+
+    def _passivate(self, actor: ManifestActor) -> bool:
+        """Let `actor` go when nobody would miss it; else look at the others first next time."""
+        if actor.is_idle and self.store.is_clean(actor.manifest_id):
+            del self._actors[actor.manifest_id]
+            return True
+        self._touch(actor)
+        return False
+
+
+def _ended() -> ShuttingDownError:
+    return ShuttingDownError("nothing is begun any more; use the engine inside its context")

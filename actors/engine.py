@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from actors.actor import Answer, Letter
-from actors.directory import Directory
+from actors.directory import ACTORS_MAX, Directory
+from actors.letters import Answer, Letter
 from actors.ports import EventStore, Publisher, Stamper
 from actors.queries import Queries
 from actors.rules import Rules
@@ -41,13 +41,14 @@ class Engine:
         *,
         stamper: Stamper | None = None,
         publisher: Publisher | None = None,
+        actors_max: int = ACTORS_MAX,
     ) -> None:
         self.stamper = stamper or SystemStamper()
-        self.directory = Directory(store, rules, self.stamper, publisher or NobodyListens())
-        rules.urn_owner = self.directory.catalog.urn_owner
+        self.directory = Directory(
+            store, rules, self.stamper, publisher or NobodyListens(), actors_max=actors_max
+        )
         self.queries = Queries(self.directory)
         self.commands = 0
-        self.refusals = 0
         self._draining = False
 
     @asynccontextmanager
@@ -60,14 +61,23 @@ class Engine:
             yield
 
     async def drain(self) -> None:
-        """Refuse every further write, and return when what was accepted is finished."""
+        """Refuse every further write, and return when what was accepted is answered.
+
+        Reads go on; those that can take minutes are cut short with `SHUTTING_DOWN`.
+        """
         self._draining = True
+        self.queries.stop()
         await self.directory.settle()
 
     @property
     def is_draining(self) -> bool:
         """Tell whether writes are refused because the daemon is about to end."""
         return self._draining
+
+    @property
+    def refusals(self) -> int:
+        """The number of requests that were refused."""
+        return self.directory.refusals
 
     def handle(self, request: Request, peer: Peer, answer: Answer) -> None:
         """Carry out `request` for `peer`; `answer` gets the result or the refusal, once."""
@@ -81,10 +91,11 @@ class Engine:
                 permitting_roles(Principal.of(peer), roles, OP_BY_REQUEST[type(request)].name)
             self.queries.handle(request, peer, answer)
         except CommandError as error:
-            answer(error)
+            self.directory.say(answer, error)
         except Exception:
             log.exception("%s crashed", type(request).__name__)
-            answer(InternalError("the request failed inside the daemon; its log says how"))
+            message = "the request failed inside the daemon; its log says how"
+            self.directory.say(answer, InternalError(message))
 
     def _write(self, request: Write, peer: Peer, answer: Answer) -> None:
         if self._draining:
@@ -99,9 +110,11 @@ class Engine:
         """Return the id of a create that gives none; a retry has to find the same one."""
         document = strict_loads(bytes(request.manifest))
         if isinstance(document, dict):
-            name = f"{document.get('name')}@{document.get('version')}"
-            if document.get("name") and document.get("version") and is_manifest_id(name):
-                return name
+            name, version = document.get("name"), document.get("version")
+            if isinstance(name, str) and isinstance(version, str) and version:
+                manifest_id = f"{name}@{version}"
+                if is_manifest_id(manifest_id):
+                    return manifest_id
         if request.command_id is None:
             return self.stamper.stamp().event_id
         return id_for_command(request.principal or peer.name, request.command_id)

@@ -22,14 +22,20 @@ SHOWN_PROBLEMS: Final = 3  # In the message; all of them are in the details.
 
 
 class Question:
-    """What a guard may look at."""
+    """What a guard may look at. `event` is the one that asks, also where a target was named."""
 
-    __slots__ = ("principal", "request", "rules", "state")
+    __slots__ = ("event", "principal", "request", "rules", "state")
 
     def __init__(
-        self, state: StateSnapshot, request: Transition, principal: Principal, rules: Rules
+        self,
+        state: StateSnapshot,
+        event: str,
+        request: Transition,
+        principal: Principal,
+        rules: Rules,
     ) -> None:
         self.state = state
+        self.event = event
         self.request = request
         self.principal = principal
         self.rules = rules
@@ -41,7 +47,7 @@ def _rejected(guard: str, message: str, suggestion: str | None = None) -> GuardR
 
 def manifest_valid(question: Question) -> CommandError | None:
     """The document is valid for its kind."""
-    problems = question.rules.problems(question.state)
+    problems = question.rules.verdict(question.state).problems
     if not problems:
         return None
     state = question.state
@@ -62,8 +68,7 @@ def reason_given(question: Question) -> CommandError | None:
     """The command gives a reason that is not blank."""
     if question.request.reason and question.request.reason.strip():
         return None
-    what = question.request.event or question.request.target
-    return _rejected("reason_given", f"{what} takes a reason", "add --reason TEXT")
+    return _rejected("reason_given", f"{question.event} takes a reason", "add --reason TEXT")
 
 
 def digest_matches(question: Question) -> CommandError | None:
@@ -110,7 +115,7 @@ def urn_free(question: Question) -> CommandError | None:
     """The manifest's URN names no other manifest."""
     state, rules = question.state, question.rules
     try:
-        urn = rules.kinds.get(state.kind).urn(rules.document_of(state))
+        urn = rules.urn(state)
     except ManifestInvalidError as error:
         return error
     owner = rules.urn_owner(urn)

@@ -11,23 +11,27 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
+from inspect import iscoroutinefunction
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
 from actors.engine import Engine
+from actors.histories import rebuilt
 from actors.ports import EventStore
 from actors.rules import Rules
 from actors.stamps import SystemStamper
+from protocol.canonical import canonicalize_value, check_value
+from protocol.codec import decode_request, encode_request
 from protocol.commands import Create, Request, Transition
 from protocol.errors import BadRequestError, CommandError, NotFoundError, OptimisticLockError
-from protocol.events import CommittedEvent, Event, StateName, read_event
+from protocol.events import Event, StateName, read_event
 from protocol.identifiers import check_manifest_id
-from protocol.limits import PAGE_SIZE_MAX
-from protocol.principals import IMPERSONATE, ROLES, Peer
+from protocol.principals import IMPERSONATE, ROLES, Peer, check_name
 from protocol.replies import TransitionResult
-from protocol.snapshots import StateSnapshot, encode_snapshot, replay
+from protocol.snapshots import StateSnapshot, encode_snapshot
 
 log: Final = logging.getLogger(__name__)
 
@@ -44,6 +48,7 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Handler = Callable[[StateChange], None]
+T = TypeVar("T")
 
 
 class RegistrationPipeline:
@@ -82,7 +87,7 @@ class RegistrationPipeline:
         """Create a draft; `AlreadyExistsError` when the id is taken."""
         request = Create(
             manifest_id=manifest_id,
-            manifest=msgspec.Raw(msgspec.json.encode(manifest)),
+            manifest=msgspec.Raw(canonicalize_value(dict(manifest))),
             kind=kind,
             command_id=command_id,
         )
@@ -106,6 +111,8 @@ class RegistrationPipeline:
             GuardRejectedError, ManifestInvalidError, UrnConflictError: a guard refused.
             OptimisticLockError: the manifest is not at `expected_version`.
         """
+        if context is not None:
+            check_value(dict(context))
         request = Transition(
             manifest_id=manifest_id,
             target=target_state,
@@ -118,17 +125,7 @@ class RegistrationPipeline:
 
     async def load_state(self, manifest_id: str) -> StateSnapshot:
         """Return the committed state; `NotFoundError` when there is no such manifest."""
-        check_manifest_id(manifest_id)
-        future: asyncio.Future[StateSnapshot] = asyncio.get_running_loop().create_future()
-
-        def then(state: StateSnapshot | CommandError | None) -> None:
-            if isinstance(state, StateSnapshot):
-                future.set_result(state)
-            else:
-                future.set_exception(state or NotFoundError.manifest(manifest_id))
-
-        self._engine.directory.read(manifest_id, then)
-        return await future
+        return await self._with_state(manifest_id, lambda state: state)
 
     async def persist_state(self, manifest_id: str, state: StateSnapshot) -> None:
         """Write `state` to its snapshot file now, atomically.
@@ -137,38 +134,54 @@ class RegistrationPipeline:
             OptimisticLockError: the manifest has gone on since `state`.
             BadRequestError: `state` is not what the events yield; only commands change a state.
         """
-        current = await self.load_state(manifest_id)
-        if state.version != current.version:
-            lifecycle = self._rules.lifecycles.get(current.lifecycle)
-            raise OptimisticLockError.at(
-                manifest_id,
-                expected=state.version,
-                actual=current.version,
-                allowed_events=lifecycle.allowed_events(current.states),
-            )
-        if encode_snapshot(state) != encode_snapshot(current):
-            message = f"that is not the state that the events of {manifest_id} yield; use a command"
-            raise BadRequestError(message)
-        self._store.save_snapshot(current)
+
+        def compare_and_swap(current: StateSnapshot) -> None:
+            """Run between two events, so that nothing is committed between look and write."""
+            if state.version != current.version:
+                lifecycle = self._rules.lifecycles.get(current.lifecycle)
+                raise OptimisticLockError.at(
+                    manifest_id,
+                    expected=state.version,
+                    actual=current.version,
+                    allowed_events=lifecycle.allowed_events(current.states),
+                )
+            if not _are_equal(state, current):
+                message = (
+                    f"that is not the state that the events of {manifest_id} yield; use a command"
+                )
+                raise BadRequestError(message)
+            self._store.save_snapshot(current)
+
+        await self._with_state(manifest_id, compare_and_swap)
         await self._store.write_behind()
 
     async def recover_from_events(self, manifest_id: str) -> StateSnapshot:
         """Return the state rebuilt from the manifest's events alone."""
-        events: list[CommittedEvent] = []
-        while page := await self._store.history(manifest_id, len(events), PAGE_SIZE_MAX):
-            events += page
-        state = replay(events)
+        check_manifest_id(manifest_id)
+        state = await rebuilt(self._store, manifest_id)
         if state is None:
             raise NotFoundError.manifest(manifest_id)
         return state
 
     def on(self, event: str, handler: Handler) -> Callable[[], None]:
-        """Call `handler` for every state change from now on; return what ends that."""
+        """Call `handler` for every state change from now on; return what ends that.
+
+        The handler is a plain function, called before the caller of the command gets its answer.
+        """
         if event != STATE_CHANGE:
             message = f"there is no event {event!r}; known: {STATE_CHANGE}"
             raise BadRequestError(message)
-        self._handlers.append(handler)
-        return lambda: self._handlers.remove(handler)
+        if iscoroutinefunction(handler):
+            message = "a handler is a plain function; let it put the change into an asyncio.Queue"
+            raise BadRequestError(message)
+        subscription = partial(handler)  # Its own identity: a handler may be subscribed twice.
+        self._handlers.append(subscription)
+
+        def end() -> None:
+            if subscription in self._handlers:
+                self._handlers.remove(subscription)
+
+        return end
 
     def emit_state_change(
         self,
@@ -190,14 +203,38 @@ class RegistrationPipeline:
                 log.exception("a stateChange handler failed on %s", manifest_id)
 
     def publish(self, topic: bytes, body: bytes) -> None:  # noqa: ARG002 (the port's signature)
-        """Turn a committed event into a state change. See `ports.Publisher`."""
-        if self._handlers:
-            event = read_event(body)
+        """Turn a committed event that changed the state into a call. See `ports.Publisher`."""
+        if not self._handlers:
+            return
+        event = read_event(body)
+        if event.states_from != event.states_to:
             self.emit_state_change(
                 event.manifest_id, event.states_from, event.states_to, _metadata(event)
             )
 
-    async def _ask(self, request: Request, principal: str) -> TransitionResult:
+    async def _with_state(self, manifest_id: str, look: Callable[[StateSnapshot], T]) -> T:
+        """Return what `look` makes of the committed state."""
+        check_manifest_id(manifest_id)
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def then(state: StateSnapshot | CommandError | None) -> None:
+            if future.done():
+                return  # The caller was cancelled.
+            if not isinstance(state, StateSnapshot):
+                future.set_exception(state or NotFoundError.manifest(manifest_id))
+                return
+            try:
+                future.set_result(look(state))
+            except CommandError as error:
+                future.set_exception(error)
+            except Exception as error:
+                log.exception("%s: a look at its state failed", manifest_id)
+                future.set_exception(error)
+
+        self._engine.directory.read(manifest_id, then)
+        return await future
+
+    async def _ask(self, request: Create | Transition, principal: str) -> TransitionResult:
         future: asyncio.Future[TransitionResult] = asyncio.get_running_loop().create_future()
 
         def answer(outcome: msgspec.Struct | CommandError) -> None:
@@ -209,9 +246,26 @@ class RegistrationPipeline:
                 assert isinstance(outcome, TransitionResult)
                 future.set_result(outcome)
 
+        check_name(principal)
         peer = Peer(name=principal, roles=frozenset({*ROLES, IMPERSONATE}))
-        self._engine.handle(request, peer, answer)
+        self._engine.handle(_checked(request), peer, answer)
         return await future
+
+
+def _checked(request: Create | Transition) -> Request:
+    """Return `request` as the wire would hand it over: the same limits hold on both ways in."""
+    try:
+        return decode_request(encode_request(request))
+    except (TypeError, ValueError) as error:
+        message = f"the request is nothing that JSON could say: {error}"
+        raise BadRequestError(message) from error
+
+
+def _are_equal(one: StateSnapshot, other: StateSnapshot) -> bool:
+    try:
+        return encode_snapshot(one) == encode_snapshot(other)
+    except (TypeError, ValueError):  # What cannot be written is not what was read.
+        return False
 
 
 def _metadata(event: Event) -> dict[str, Any]:

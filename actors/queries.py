@@ -1,20 +1,22 @@
 """The reads: what is asked of manifests, catalog and store without changing anything.
 
-Promise:  only committed state is answered. A read that takes long runs as a task, and the number
-          of those is bounded.
-Not here: `status`, `health`, `whoami` and `probe`, which are about the process (`daemon.service`).
+Promise:  only committed state is answered.
+Not here: reads as tasks (`slow_reads.py`); `status`, `health`, `whoami` and `probe`, which are
+          about the process (`daemon.service`).
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
-from actors.actor import Answer
-from actors.decide import judge, resolve
+from actors.decide import resolve
 from actors.directory import Directory
-from actors.guards import Question
+from actors.explanation import explain
+from actors.histories import rebuilt, utc_time, verified
+from actors.letters import Answer
+from actors.slow_reads import SlowReads, crashed
 from protocol.commands import (
     Explain,
     Feed,
@@ -25,31 +27,22 @@ from protocol.commands import (
     Lookup,
     Recover,
     Request,
-    Transition,
     Verify,
 )
 from protocol.errors import (
     BadRequestError,
     CommandError,
     CorruptError,
-    InternalError,
     NotFoundError,
-    OverloadedError,
     UnknownOpError,
 )
-from protocol.events import (
-    GENESIS,
-    CommittedEvent,
-    DamagedEventError,
-    read_event,
-    state_name,
-)
+from protocol.events import CommittedEvent
+from protocol.identifiers import check_manifest_id
 from protocol.lifecycle import Lifecycle
-from protocol.limits import PAGE_BYTES_MAX, PAGE_SIZE_MAX
-from protocol.principals import Peer, permitting_roles
+from protocol.limits import PAGE_BYTES_MAX
+from protocol.principals import Peer
 from protocol.replies import (
     ExplainResult,
-    Explanation,
     FeedResult,
     GetResult,
     HistoryResult,
@@ -59,13 +52,10 @@ from protocol.replies import (
     RecoverResult,
     VerifyResult,
 )
-from protocol.snapshots import ReplayError, StateSnapshot, encode_snapshot, replay
+from protocol.snapshots import StateSnapshot, encode_snapshot, replay
 from protocol.statechart.diagram import mermaid, text
 
 log: Final = logging.getLogger(__name__)
-
-SLOW_READS_MAX: Final = 128  # At once; each holds a page of events or a manifest's history.
-RETRY_AFTER_MS: Final = 100
 
 
 class Queries:
@@ -76,7 +66,7 @@ class Queries:
         self._catalog = directory.catalog
         self._store = directory.store
         self._rules = directory.rules
-        self._slow = 0
+        self._slow = SlowReads(directory)
         self._handlers: dict[type[Request], Callable[[Any, Peer, Answer], None]] = {
             Get: self._get,
             History: self._history,
@@ -97,6 +87,10 @@ class Queries:
             raise UnknownOpError(message)
         handler(request, peer, answer)
 
+    def stop(self) -> None:
+        """Cut short the reads that can take minutes."""
+        self._slow.stop()
+
     def _with_state(
         self,
         manifest_id: str,
@@ -104,42 +98,31 @@ class Queries:
         result: Callable[[StateSnapshot], msgspec.Struct],
     ) -> None:
         def then(state: StateSnapshot | CommandError | None) -> None:
-            if state is None:
-                answer(NotFoundError.manifest(manifest_id))
-            elif isinstance(state, CommandError):
-                answer(state)
-            else:
-                try:
-                    answer(result(state))
-                except CommandError as error:
-                    answer(error)
+            self._directory.say(answer, self._outcome(manifest_id, state, result))
 
         self._directory.read(manifest_id, then)
 
-    def _slowly(self, answer: Answer, result: Callable[[], Awaitable[msgspec.Struct]]) -> None:
-        if self._slow >= SLOW_READS_MAX:
-            what = "the number of slow reads"
-            raise OverloadedError.full(what, limit=SLOW_READS_MAX, retry_after_ms=RETRY_AFTER_MS)
-        self._slow += 1
-
-        async def run() -> None:
-            try:
-                answer(await result())
-            except CommandError as error:
-                answer(error)
-            except (ReplayError, DamagedEventError) as error:
-                answer(CorruptError(str(error)))
-            except Exception:
-                log.exception("a read crashed")
-                answer(InternalError("the read failed inside the daemon; its log says how"))
-            finally:
-                self._slow -= 1
-
-        self._directory.spawn(run(), "read")
+    @staticmethod
+    def _outcome(
+        manifest_id: str,
+        state: StateSnapshot | CommandError | None,
+        result: Callable[[StateSnapshot], msgspec.Struct],
+    ) -> msgspec.Struct | CommandError:
+        if isinstance(state, CommandError):
+            return state
+        if state is None:
+            return _unknown(manifest_id)
+        try:
+            return result(state)
+        except CommandError as error:
+            return error
+        except Exception:
+            log.exception("%s: a read crashed", manifest_id)
+            return crashed()
 
     def _require(self, manifest_id: str) -> None:
         if manifest_id not in self._catalog:
-            raise NotFoundError.manifest(manifest_id)
+            raise _unknown(manifest_id)
 
     # One manifest.
 
@@ -148,21 +131,16 @@ class Queries:
             self._with_state(request.manifest_id, answer, self._get_result)
             return
         self._require(request.manifest_id)
-        as_of = request.as_of
+        wanted = _before(request.as_of)
 
         async def result() -> GetResult:
-            events = [
-                event
-                async for event in self._events(request.manifest_id)
-                if (event.core.version if isinstance(as_of, int) else event.core.at) <= as_of
-            ]
-            state = replay(events)
-            if state is None or (isinstance(as_of, int) and state.version != as_of):
-                message = f"{request.manifest_id} has no version as of {as_of}"
+            state = await rebuilt(self._store, request.manifest_id, wanted)
+            if state is None or (isinstance(request.as_of, int) and state.version != request.as_of):
+                message = f"{request.manifest_id} has no version as of {request.as_of}"
                 raise NotFoundError(message, path="/as_of")
             return self._get_result(state)
 
-        self._slowly(answer, result)
+        self._slow.begin(answer, result)
 
     def _get_result(self, state: StateSnapshot) -> GetResult:
         lifecycle = self._rules.lifecycles.get(state.lifecycle)
@@ -202,22 +180,13 @@ class Queries:
                 next_version=last + 1 if last is not None and more else None,
             )
 
-        self._slowly(answer, result)
+        self._slow.begin(answer, result)
 
     def _explain(self, request: Explain, peer: Peer, answer: Answer) -> None:
         principal = resolve(peer, request.principal, self._rules.policy)
 
         def result(state: StateSnapshot) -> ExplainResult:
-            lifecycle = self._rules.lifecycles.get(state.lifecycle)
-            would_be = Transition(manifest_id=state.manifest_id, reason="…")
-            question = Question(state, would_be, principal, self._rules)
-            return ExplainResult(
-                manifest_id=state.manifest_id,
-                state=state.state,
-                version=state.version,
-                principal=principal.name,
-                events=[_explanation(lifecycle, event, question) for event in lifecycle.events],
-            )
+            return explain(state, principal, self._rules)
 
         self._with_state(request.manifest_id, answer, result)
 
@@ -228,22 +197,23 @@ class Queries:
             loaded = await self._store.load(request.manifest_id)
             current = replay(loaded.tail, loaded.snapshot)
             assert current is not None
-            events = [
-                event
-                async for event in self._events(request.manifest_id)
-                if event.core.version <= current.version
-            ]
-            rebuilt = replay(events)
-            assert rebuilt is not None
+            again = await rebuilt(
+                self._store,
+                request.manifest_id,
+                lambda event: event.core.version <= current.version,
+            )
+            if again is None:
+                message = f"{request.manifest_id} has a snapshot and no events"
+                raise CorruptError(message, details={"manifest_id": request.manifest_id})
             return RecoverResult(
                 manifest_id=request.manifest_id,
-                events=len(events),
-                version=rebuilt.version,
-                state=rebuilt.state,
-                identical=encode_snapshot(rebuilt) == encode_snapshot(current),
+                events=again.version,
+                version=again.version,
+                state=again.state,
+                identical=encode_snapshot(again) == encode_snapshot(current),
             )
 
-        self._slowly(answer, result)
+        self._slow.begin(answer, result)
 
     def _verify(self, request: Verify, _peer: Peer, answer: Answer) -> None:
         if request.manifest_id is not None:
@@ -253,25 +223,12 @@ class Queries:
         async def result() -> VerifyResult:
             last_seq, count = self._store.last_seq, 0
             for manifest_id in ids:
-                prev, version = GENESIS, 0
-                async for event in self._events(manifest_id):
-                    core = read_event(event.line)
-                    if core.prev != prev or core.version != version + 1:
-                        message = f"{manifest_id}: version {core.version} breaks the hash chain"
-                        details = {"manifest_id": manifest_id, "seq": event.seq}
-                        raise CorruptError(message, details=details)
-                    prev, version = core.hash, core.version
-                    count += 1
+                row = self._catalog.get(manifest_id)
+                assert row is not None
+                count += await verified(self._store, row)
             return VerifyResult(manifests=len(ids), events=count, last_seq=last_seq)
 
-        self._slowly(answer, result)
-
-    async def _events(self, manifest_id: str) -> Any:  # noqa: ANN401 (an async generator)
-        after = 0
-        while page := await self._store.history(manifest_id, after, PAGE_SIZE_MAX):
-            for event in page:
-                yield event
-            after = page[-1].core.version
+        self._slow.begin(answer, result, is_long=True)
 
     # All manifests.
 
@@ -281,13 +238,12 @@ class Queries:
         page = self._catalog.page(
             after, request.limit, states=states, kind=request.kind, author=request.author
         )
-        answer(
-            ListResult(
-                manifests=page.manifests,
-                cursor=None if page.after is None else f"{as_of_seq}.{page.after}",
-                as_of_seq=as_of_seq,
-            )
+        result = ListResult(
+            manifests=page.manifests,
+            cursor=None if page.after is None else f"{as_of_seq}.{page.after}",
+            as_of_seq=as_of_seq,
         )
+        self._directory.say(answer, result)
 
     def _states_below(self, state: str) -> frozenset[str]:
         """Return the leaves that `state` stands for in any lifecycle."""
@@ -295,11 +251,14 @@ class Queries:
         leaves = {
             leaf
             for lifecycle in lifecycles
-            if state in lifecycle.chart.nodes
+            if state in lifecycle.chart.nodes and state != lifecycle.chart.root.id
             for leaf in lifecycle.chart.leaves_below(state)
         }
         if not leaves:
-            known = sorted({name for one in lifecycles for name in one.chart.nodes} - {"manifest"})
+            known = sorted(
+                {node.id for one in lifecycles for node in one.chart.nodes.values()}
+                - {one.chart.root.id for one in lifecycles}
+            )
             message = f"no lifecycle has a state {state!r}; known: {', '.join(known)}"
             raise BadRequestError(message, path="/state")
         return frozenset(leaves)
@@ -316,7 +275,7 @@ class Queries:
                 last_seq=last_seq,
             )
 
-        self._slowly(answer, result)
+        self._slow.begin(answer, result)
 
     def _lookup(self, request: Lookup, _peer: Peer, answer: Answer) -> None:
         urn = self._catalog.resolve(request.urn)
@@ -342,7 +301,10 @@ class Queries:
     def _lifecycle(self, request: LifecycleRequest, _peer: Peer, answer: Answer) -> None:
         if request.manifest_id is None:
             name = request.lifecycle or self._rules.lifecycle_for("").name
-            answer(self._lifecycle_result(self._rules.lifecycles.get(name), request.format, ()))
+            result_of_all = self._lifecycle_result(
+                self._rules.lifecycles.get(name), request.format, ()
+            )
+            self._directory.say(answer, result_of_all)
             return
 
         def result(state: StateSnapshot) -> LifecycleResult:
@@ -365,23 +327,22 @@ class Queries:
         )
 
 
-def _explanation(lifecycle: Lifecycle, event: str, question: Question) -> Explanation:
-    roles = lifecycle.roles_for(event) or []
-    target = None
+def _unknown(manifest_id: str) -> CommandError:
+    """Return why there is nothing under `manifest_id`; it may be no id at all."""
     try:
-        if event in lifecycle.allowed_events(question.state.states):
-            permitting_roles(question.principal, lifecycle.roles_for(event), event)
-        target = state_name(judge(lifecycle, event, question).leaves)
-    except CommandError as error:
-        return Explanation(
-            event=event,
-            allowed=False,
-            target=target,
-            roles=roles,
-            guard=error.details.get("guard"),
-            reason=str(error),
-        )
-    return Explanation(event=event, allowed=True, target=target, roles=roles)
+        check_manifest_id(manifest_id)
+    except BadRequestError as error:
+        return error
+    return NotFoundError.manifest(manifest_id)
+
+
+def _before(as_of: int | str) -> Callable[[CommittedEvent], bool]:
+    """Return what tells the events up to a version or a time from the first one after it."""
+    if isinstance(as_of, int):
+        version = as_of
+        return lambda event: event.core.version <= version
+    at = utc_time(as_of, "/as_of")
+    return lambda event: event.core.at <= at
 
 
 def _fitting(events: list[CommittedEvent]) -> list[CommittedEvent]:

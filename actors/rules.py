@@ -1,16 +1,25 @@
 """What decisions are made by: kinds, lifecycles and policy, gathered when the daemon starts."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from copy import copy
+from typing import Final, NamedTuple, Self
 
 import msgspec
 
+from protocol.errors import ManifestInvalidError
 from protocol.kinds import KindRegistry, Problem
 from protocol.lifecycle import DEFAULT_LIFECYCLE, Lifecycle, LifecycleRegistry
 from protocol.principals import Policy
 from protocol.snapshots import StateSnapshot
 
-VALIDATED_MAX: Final = 4096  # Remembered verdicts; one is asked for twice on the way to REGISTERED.
+VERDICTS_MAX: Final = 4096  # Remembered; one is asked for four times on the way to REGISTERED.
+
+
+class Verdict(NamedTuple):
+    """What a kind says of a document: its problems, and its URN or why it has none."""
+
+    problems: list[Problem]
+    urn: str | Problem
 
 
 def nobody(_urn: str) -> str | None:
@@ -35,23 +44,41 @@ class Rules:
         self.policy = policy or Policy()
         self.urn_owner = urn_owner
         self._lifecycle_by_kind = dict(lifecycle_by_kind or {})
-        self._validated: dict[tuple[str, str], list[Problem]] = {}
+        self._verdicts: dict[tuple[str, str], Verdict] = {}
+
+    def with_urn_owner(self, urn_owner: Callable[[str], str | None]) -> Self:
+        """Return the same rules over another catalog; a caller may share rules between engines."""
+        bound = copy(self)
+        bound.urn_owner = urn_owner
+        return bound
 
     def lifecycle_for(self, kind: str) -> Lifecycle:
         """Return the lifecycle that new manifests of `kind` get."""
         return self.lifecycles.get(self._lifecycle_by_kind.get(kind, DEFAULT_LIFECYCLE))
 
-    def document_of(self, state: StateSnapshot) -> Any:  # noqa: ANN401 (any JSON value)
-        """Return the manifest's document as Python values."""
-        return msgspec.json.decode(state.document)
-
-    def problems(self, state: StateSnapshot) -> list[Problem]:
-        """Return what is wrong with the manifest's document by its kind, remembered by digest."""
+    def verdict(self, state: StateSnapshot) -> Verdict:
+        """Return what the manifest's kind says of its document, remembered by digest."""
         key = (state.kind, state.digest)
-        problems = self._validated.get(key)
-        if problems is None:
-            problems = self.kinds.get(state.kind).problems(self.document_of(state))
-            if len(self._validated) >= VALIDATED_MAX:
-                self._validated.pop(next(iter(self._validated)))
-            self._validated[key] = problems
-        return problems
+        verdict = self._verdicts.get(key)
+        if verdict is None:
+            verdict = self._judge(state)
+            if len(self._verdicts) >= VERDICTS_MAX:
+                self._verdicts.pop(next(iter(self._verdicts)))
+            self._verdicts[key] = verdict
+        return verdict
+
+    def urn(self, state: StateSnapshot) -> str:
+        """Return the URN of the manifest's document; `ManifestInvalidError` when it has none."""
+        urn = self.verdict(state).urn
+        if isinstance(urn, Problem):  # A new error each time: whoever gets it may write on it.
+            raise ManifestInvalidError(urn.reason, path=urn.path, details={"guard": "urn_free"})
+        return urn
+
+    def _judge(self, state: StateSnapshot) -> Verdict:
+        kind = self.kinds.get(state.kind)
+        document = msgspec.json.decode(state.document)
+        problems = kind.problems(document)
+        try:
+            return Verdict(problems, kind.urn(document))
+        except ManifestInvalidError as error:
+            return Verdict(problems, Problem(error.path or "", error.message))

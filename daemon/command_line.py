@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import stat
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("manifestd")
 
 CONFIGURATION_STATUS: Final = 78
+COLLECT_AFTER: Final = 50_000  # New objects; looking through them takes some milliseconds.
 INTERRUPTED_STATUS: Final = 130  # 128 + SIGINT, as a shell says it.
 
 
@@ -167,6 +169,7 @@ def _run(configuration: "Configuration", options: argparse.Namespace) -> int:
     )
     if options.dev:
         _greet(configuration, temporary=options.data_dir is None)
+    _tune_collector()
 
     async def serve() -> int:
         with _naming(options.config):
@@ -180,6 +183,16 @@ def _run(configuration: "Configuration", options: argparse.Namespace) -> int:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(serve())
+
+
+def _tune_collector() -> None:
+    """Let Python look for cycles less often: a command leaves none, and its objects are many.
+
+    With the default of 700 new objects the search took an eighth of the CPU of a loaded daemon.
+    """
+    gc.collect()
+    gc.freeze()  # What is imported stays for good.
+    gc.set_threshold(COLLECT_AFTER, 20, 100)
 
 
 def _greet(configuration: "Configuration", *, temporary: bool) -> None:

@@ -136,7 +136,7 @@ class Output:
         for problem in body.details.get("problems") or []:
             self.note(f"  {problem.get('path') or '/'}: {problem.get('reason')}")
         if body.allowed_events:
-            self.note(f"possible now: {', '.join(body.allowed_events)}")
+            self.note(f"the state accepts: {', '.join(body.allowed_events)}")
         if body.suggestion:
             self.note(f"try: {body.suggestion}")
 

@@ -161,7 +161,7 @@ def test_a_dry_run_changes_nothing_and_a_repeat_is_done_once(run: Run, echo: str
         (3, ["get", "nobody"], "try: manifestctl list"),
         (4, ["submit", ECHO, "--expected-version", "7"], "at version 1, not 7"),
         (4, ["create", "-", "--kind", "agent"], "exists already"),
-        (5, ["register", ECHO], "possible now: submit_for_review"),
+        (5, ["register", ECHO], "the state accepts: submit_for_review"),
         (6, ["create", "-", "--id", "../x", "--kind", "agent"], "not a manifest id"),
         (6, ["list", "--state", "NOPE"], "NOPE"),
         (8, ["health", *NOBODY], "nobody listens"),

@@ -44,7 +44,7 @@ def committed() -> dict[str, Any]:
 
 def test_a_quick_benchmark_measures_everything_and_hands_over(tmp_path: Path) -> None:
     written = tmp_path / "docs" / "handoff.json"
-    before = handoff.PATH.stat().st_mtime_ns
+    before = handoff.PATH.read_bytes()
 
     result = subprocess.run(
         [sys.executable, "-m", "bench", "--quick", "--handoff", str(written)],
@@ -56,7 +56,7 @@ def test_a_quick_benchmark_measures_everything_and_hands_over(tmp_path: Path) ->
 
     assert result.returncode == 0, result.stdout + result.stderr
     check_shape(json.loads(written.read_bytes()))
-    assert handoff.PATH.stat().st_mtime_ns == before
+    assert handoff.PATH.read_bytes() == before
     lines = result.stdout.splitlines()
     for clients in throughput.QUICK.rounds:
         for server in ("echo", "pyzmq", "daemon"):
@@ -79,6 +79,22 @@ def test_every_interface_of_the_committed_handoff_can_be_imported(
         assert pkgutil.resolve_name(name) is not None
 
 
+def figures(append_ms: float) -> list[Figure]:
+    append = Figure("event_log_append", append_ms, "ms", 5.0, note="with fsync")
+    return [
+        append,
+        *(Figure(name, 1.0, "ms", 5.0) for name in handoff.PERFORMANCE if name != append.name),
+    ]
+
+
+def test_a_missed_bound_is_a_blocker_where_bounds_are_judged() -> None:
+    blockers = handoff.handoff(figures(6.0), judged=True)["blockers"]
+
+    assert blockers == ["event_log_append is 6 ms (with fsync), at most 5 is asked"]
+    assert handoff.handoff(figures(6.0), judged=False)["blockers"] == []
+    assert handoff.handoff(figures(5.0), judged=True)["blockers"] == []
+
+
 def test_a_figure_that_was_not_measured_is_an_error() -> None:
     with pytest.raises(KeyError):
-        handoff.handoff([Figure("state_transition", 1.0, "ms", 10.0)])
+        handoff.handoff(figures(1.0)[1:], judged=True)

@@ -53,6 +53,7 @@ class GatedStore(MemoryStore):
         super().__init__(disk)
         self.loading = Gate()
         self.searching = Gate()
+        self.searches = 0
         self.held_reservations: list[Callable[[], None]] | None = None
         self.released: list[str] = []
         self.confirmed: list[str] = []
@@ -92,6 +93,7 @@ class GatedStore(MemoryStore):
 
     async def find_command(self, manifest_id: str, command_id: str) -> CommittedEvent | None:
         """See `EventStore`."""
+        self.searches += 1
         await self.searching.passage()
         return await super().find_command(manifest_id, command_id)
 

@@ -110,7 +110,7 @@ def test_an_error_for_people_says_what_where_and_what_to_do() -> None:
     to.error(ERROR)
 
     assert written(to.err) == (
-        "error: not valid\\x1b\n  /name: too long\n  /: bad\npossible now: reject\ntry: mend it\n"
+        "error: not valid\\x1b\n  /name: too long\n  /: bad\nthe state accepts: reject\ntry: mend it\n"
     )
 
 

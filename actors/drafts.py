@@ -1,0 +1,149 @@
+"""Decisions about the document and the record: create, revise, comment.
+
+Promise:  pure: `Case -> Decision`; what is refused is raised as a `CommandError`.
+Not here: steps of the lifecycle (`steps.py`).
+"""
+
+from typing import Final
+
+import msgspec
+
+from actors.case import UNCHANGED, Case, Decision
+from protocol.canonical import (
+    canonicalize,
+    canonicalize_value,
+    document_digest,
+    merge_patch,
+    strict_loads,
+)
+from protocol.commands import ABSENT, OP_BY_REQUEST, Comment, Create, Revise, Write
+from protocol.errors import BadRequestError, ForbiddenError, ImmutableError, TooLargeError
+from protocol.events import EventType, state_name
+from protocol.limits import CONTRIBUTORS_MAX, REQUEST_SIZE_MAX
+from protocol.principals import permitting_roles
+from protocol.snapshots import StateSnapshot
+from protocol.statechart.kernel import initial_step
+
+# Patches add up: without a bound of its own a document outgrows every message that carries it.
+DOCUMENT_SIZE_MAX: Final = REQUEST_SIZE_MAX
+
+
+def canonical_document(request: Write) -> bytes | None:
+    """Return the canonical form of the document in `request`, None when it brings none."""
+    if not isinstance(request, Create | Revise) or request.manifest is ABSENT:
+        return None
+    return canonical(request.manifest, "/manifest")
+
+
+def canonical(text: msgspec.Raw, path: str) -> bytes:
+    """Return the canonical form of `text`; its `BadRequestError` points at `path`."""
+    try:
+        return canonicalize(bytes(text))
+    except BadRequestError as error:
+        error.path = error.path or path
+        raise
+
+
+def create(case: Case) -> Decision:
+    """Make a manifest in its lifecycle's initial state."""
+    request, document, rules = case.request, case.document, case.rules
+    assert isinstance(request, Create)
+    assert document is not None
+    roles = permitting_roles(case.principal, OP_BY_REQUEST[Create].roles, "create a manifest")
+    _check_document(document)
+    kind = (
+        rules.kinds.get(request.kind)
+        if request.kind is not None
+        else rules.kinds.recognise(msgspec.json.decode(document))
+    )
+    lifecycle = (
+        rules.lifecycle_for(kind.name)
+        if request.lifecycle is None
+        else rules.lifecycles.get(request.lifecycle)
+    )
+    entered = initial_step(lifecycle.chart)
+    return case.event(
+        EventType.CREATED,
+        roles,
+        state_name(entered.leaves),
+        payload=case.payload(request.reason, request.context, document),
+        digest=document_digest(document),
+        kind=kind.name,
+        lifecycle=lifecycle.name,
+        event=None,
+        states_from=None,
+        actions=list(entered.actions),
+    )
+
+
+def revise(case: Case) -> Decision:
+    """Replace the document, or merge a patch into it, where the state lets it change."""
+    request, state = case.request, case.state
+    assert isinstance(request, Revise)
+    assert state is not None
+    roles = permitting_roles(case.principal, OP_BY_REQUEST[Revise].roles, "revise a manifest")
+    lifecycle = case.rules.lifecycles.get(state.lifecycle)
+    if not lifecycle.is_mutable(state.states):
+        raise ImmutableError(
+            f"the document of {state.manifest_id} is frozen in {state.state}",
+            suggestion="reject it first, or create a manifest with a new version",
+            allowed_events=lifecycle.allowed_events(state.states),
+        )
+    document = _revised(request, case.document, state)
+    _check_document(document)
+    digest = document_digest(document)
+    if digest == state.digest:
+        return UNCHANGED
+    if len(state.contributors) >= CONTRIBUTORS_MAX and not _is_contributor(case, state):
+        message = f"{CONTRIBUTORS_MAX} people wrote {state.manifest_id}; only they may go on"
+        raise ForbiddenError(message, details={"limit": CONTRIBUTORS_MAX})
+    return case.event(
+        EventType.REVISED,
+        roles,
+        state.state,
+        payload=case.payload(request.reason, request.context, document),
+        digest=digest,
+        event=None,
+        timers=state.timers,
+    )
+
+
+def _revised(request: Revise, replacement: bytes | None, state: StateSnapshot) -> bytes:
+    if (replacement is None) == (request.patch is ABSENT):
+        message = "revise takes either 'manifest' (the new document) or 'patch' (RFC 7396)"
+        raise BadRequestError(message, path="/manifest")
+    if replacement is not None:
+        return replacement
+    patch = strict_loads(bytes(request.patch))
+    return canonicalize_value(merge_patch(strict_loads(bytes(state.document)), patch))
+
+
+def _is_contributor(case: Case, state: StateSnapshot) -> bool:
+    return {case.principal.name, case.principal.via or case.principal.name} <= {*state.contributors}
+
+
+def _check_document(canonical_text: bytes) -> None:
+    if not canonical_text.startswith(b"{"):
+        message = 'a manifest is a JSON object, such as {"name":"echo","version":"1.0.0"}'
+        raise BadRequestError(message, path="/manifest")
+    if len(canonical_text) > DOCUMENT_SIZE_MAX:
+        size = len(canonical_text)
+        message = f"the document would have {size} bytes; at most {DOCUMENT_SIZE_MAX} are taken"
+        raise TooLargeError(message, details={"limit": DOCUMENT_SIZE_MAX, "actual": size})
+
+
+def comment(case: Case) -> Decision:
+    """Write a remark down; nothing but the version changes."""
+    request, state = case.request, case.state
+    assert isinstance(request, Comment)
+    assert state is not None
+    case.rules.lifecycles.get(state.lifecycle)  # The answer will say what it allows.
+    roles = permitting_roles(case.principal, OP_BY_REQUEST[Comment].roles, "comment")
+    return case.event(
+        EventType.COMMENTED,
+        roles,
+        state.state,
+        payload=case.payload(request.text),
+        event=None,
+        timers=state.timers,
+    )

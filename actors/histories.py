@@ -1,0 +1,122 @@
+"""A manifest's events read back in order: replayed, checked, never all at once.
+
+Promise:  the loop is not held up: after every `CHUNK_SIZE_MAX` events it gets its turn.
+Assume:   `EventStore.history` answers in order and without gaps, or says what is damaged.
+Not here: what an event does (`protocol.snapshots`).
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from actors.ports import EventStore
+from protocol.errors import BadRequestError, CorruptError
+from protocol.events import GENESIS, CommittedEvent, DamagedEventError, read_event
+from protocol.limits import PAGE_SIZE_MAX
+from protocol.replies import ManifestSummary
+from protocol.snapshots import ReplayError, StateSnapshot, apply
+
+CHUNK_SIZE_MAX: Final = 200  # Events; to check one takes about 10 us, and more with its document.
+CHUNK_BYTES_MAX: Final = 1 << 20  # Hashed in about 2 ms.
+_TIME: Final = re.compile(  # RFC 3339, 5.6
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:[0-5]\d)", re.ASCII
+)
+
+
+async def chunks(store: EventStore, manifest_id: str) -> AsyncIterator[Sequence[CommittedEvent]]:
+    """Yield a manifest's events from the first one on, a few milliseconds' worth at a time."""
+    after = 0
+    while page := await store.history(manifest_id, after, PAGE_SIZE_MAX):
+        start = 0
+        while start < len(page):
+            end, size_bytes = start, 0
+            while end < min(start + CHUNK_SIZE_MAX, len(page)) and size_bytes < CHUNK_BYTES_MAX:
+                size_bytes += len(page[end].line)
+                end += 1
+            yield page[start:end]
+            start = end
+            await asyncio.sleep(0)
+        after = page[-1].core.version
+
+
+async def rebuilt(
+    store: EventStore,
+    manifest_id: str,
+    wanted: Callable[[CommittedEvent], bool] = lambda _: True,
+) -> StateSnapshot | None:
+    """Return the state made by a manifest's events before the first that is not `wanted`.
+
+    Raises:
+        CorruptError: an event does not follow from those before it.
+    """
+    state: StateSnapshot | None = None
+    async for events in chunks(store, manifest_id):
+        for event in events:
+            if not wanted(event):
+                return state
+            try:
+                state = apply(state, event)
+            except ReplayError as error:
+                raise _corrupt(manifest_id, event, str(error)) from error
+    return state
+
+
+async def verified(store: EventStore, row: ManifestSummary) -> int:
+    """Check every event of a manifest, bytes and chain, and return how many there are.
+
+    Raises:
+        CorruptError: with the place; also when the events end before the version in `row`.
+    """
+    manifest_id, prev, version, seq = row.manifest_id, GENESIS, 0, 0
+    async for events in chunks(store, manifest_id):
+        for event in events:
+            try:
+                core = read_event(event.line)
+            except DamagedEventError as error:
+                reason = f"{manifest_id}: version {version + 1} is damaged: {error.reason}"
+                raise _corrupt(manifest_id, event, reason) from error
+            if (core.manifest_id, core.version, core.prev) != (manifest_id, version + 1, prev):
+                reason = f"{manifest_id}: version {core.version} breaks the hash chain"
+                raise _corrupt(manifest_id, event, reason)
+            if core.seq <= seq:
+                reason = f"{manifest_id}: seq {core.seq} of version {core.version} follows {seq}"
+                raise _corrupt(manifest_id, event, reason)
+            prev, version, seq = core.hash, core.version, core.seq
+    if version < row.version:
+        message = f"{manifest_id}: its events end after version {version}, not {row.version}"
+        raise CorruptError(message, details={"manifest_id": manifest_id, "version": version})
+    return version
+
+
+def _corrupt(manifest_id: str, event: CommittedEvent, reason: str) -> CorruptError:
+    details = {"manifest_id": manifest_id, "version": event.core.version, "seq": event.seq}
+    return CorruptError(reason, suggestion="manifestd fsck", details=details)
+
+
+def utc_time(text: str, path: str) -> str:
+    """Return the RFC 3339 time `text` as events have it: UTC, microseconds, `Z`.
+
+    Raises:
+        BadRequestError: it is no such time.
+    """
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise _no_time(text, path)
+    day, minute, second, fraction, zone = match.groups()
+    if second == "60":  # A leap second: clocks like ours repeat or smear the one before.
+        second, fraction = "59", "999999"
+    microseconds = f"{fraction or ''}000000"[:6]
+    zone = zone.upper().replace("Z", "+00:00")
+    try:
+        local = datetime.fromisoformat(f"{day}T{minute}:{second}.{microseconds}{zone}")
+        utc = local.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError) as error:
+        raise _no_time(text, path) from error
+    return f"{utc.isoformat(timespec='microseconds')}Z"
+
+
+def _no_time(text: str, path: str) -> BadRequestError:
+    message = f"{text[:80]!r} is no time of RFC 3339, such as 2026-11-23T15:04:05Z"
+    return BadRequestError(message, path=path)

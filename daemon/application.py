@@ -195,15 +195,14 @@ class Application:
         return router
 
     def _listen_to_signals(self) -> None:
+        # Not `add_signal_handler`: taking that back leaves a moment in which a signal kills.
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._stop.set))
 
     def _ignore_signals(self) -> None:
         """Let nobody who asks twice kill a process that is about to end well."""
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN)
 
     def _failed(self, error: DaemonError) -> None:

@@ -25,6 +25,7 @@ import zmq.backend
 from bench.figures import percentile
 from bench.processes import cpu_s
 from bench.walk import requests
+from bench.window import Window
 
 SILENCE_S: Final = 0.25  # Then every socket is looked at.
 PATIENCE_S: Final = 20.0  # Then the server is said to have stopped answering.
@@ -36,33 +37,6 @@ _NOBLOCK: Final = int(zmq.NOBLOCK)
 
 _recv = zmq.backend.Socket.recv
 _send = zmq.backend.Socket.send
-
-
-class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured. `behind_s`: how long the archive took after the last reply.
-
-    `events`: all that the daemon made, the warm-up's included; 0 of the echo.
-    """
-
-    clients: int
-    commands: int
-    duration_s: float
-    p50_ms: float
-    p99_ms: float
-    cpu_s: float
-    behind_s: float
-    events: int
-    lost_wakeups: int
-
-    @property
-    def commands_per_s(self) -> float:
-        """The throughput."""
-        return self.commands / self.duration_s
-
-    @property
-    def cpu_us(self) -> float:
-        """The server's CPU per command."""
-        return self.cpu_s / self.commands * 1e6
 
 
 class LoadError(Exception):

@@ -19,8 +19,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from bench.figures import Figure
-from bench.load import Window
 from bench.processes import ROOT, command, running, stop
+from bench.window import Window
 
 JUDGED_CLIENTS: Final = 64  # What the bounds below are for.
 THROUGHPUT_RATIO_MIN: Final = 0.5

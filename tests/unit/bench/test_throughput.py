@@ -1,7 +1,7 @@
 """What is said, and asserted, about rounds of echo and daemon."""
 
-from bench.load import Window
 from bench.throughput import JUDGED_CLIENTS, Round, figures, table
+from bench.window import Window
 
 
 def window(commands_per_s: int, cpu_us: float, **changes: float) -> Window:

@@ -73,32 +73,37 @@ class Case:
         **members: Any,  # noqa: ANN401 (members of EventCore)
     ) -> NewEvent:
         """Return the event; members that only some types have are given by name."""
-        state, request, stamp = self.state, self.request, self.stamp
-        if state is not None:
-            members.setdefault("digest", state.digest)
-            members.setdefault("kind", state.kind)
-            members.setdefault("lifecycle", state.lifecycle)
-            members["states_from"] = state.state
-        members.setdefault("timers", [])
+        state, request, stamp, principal = self.state, self.request, self.stamp, self.principal
+        if state is None:
+            version, prev, states_from = 1, GENESIS, None
+        else:
+            version, prev, states_from = state.version + 1, state.head, state.state
+            if "digest" not in members:
+                members["digest"] = state.digest
+            members["kind"] = state.kind
+            members["lifecycle"] = state.lifecycle
+        if "timers" not in members:
+            members["timers"] = []
         payload_bytes = encode_payload(payload)
         core = EventCore(
             event_id=stamp.event_id,
             manifest_id=request.manifest_id,
-            version=1 if state is None else state.version + 1,
+            version=version,
             type=event_type.value,
+            states_from=states_from,
             states_to=states,
             at=stamp.at,
-            principal=self.principal.name,
-            authenticated=self.principal.authenticated,
+            principal=principal.name,
+            authenticated=principal.authenticated,
             roles=roles,
             command_id=request.command_id or stamp.event_id,
             command_digest=self.digest,
             correlation_id=request.correlation_id or stamp.event_id,
             causation_id=request.causation_id,
-            via=self.principal.via,
+            via=principal.via,
             traceparent=request.traceparent,
             payload_digest=digest_hex(payload_bytes),
-            prev=GENESIS if state is None else state.head,
+            prev=prev,
             **members,
         )
         return NewEvent(core, payload, payload_bytes)

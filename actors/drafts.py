@@ -71,7 +71,6 @@ def create(case: Case) -> Decision:
         kind=kind.name,
         lifecycle=lifecycle.name,
         event=None,
-        states_from=None,
         actions=list(entered.actions),
     )
 

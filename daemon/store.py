@@ -100,6 +100,7 @@ class FileStore:
         self._failure: DaemonError | None = None
         self._closing: asyncio.Task[None] | None = None
         self._listener: CommittedListener | None = None
+        self._telling = False  # The listener is being called.
         self._rows = sorted(opened.rows.values(), key=attrgetter("created_seq"))
         self._versions = {row.manifest_id: row.version for row in self._rows}
         self._pending: dict[str, _Entry] = {}
@@ -197,7 +198,8 @@ class FileStore:
     def save_snapshot(self, snapshot: StateSnapshot) -> None:
         """See `EventStore`."""
         self._dirty.save(snapshot)
-        self._archiver.wake()
+        if not self._telling:  # Else the end of the batch wakes it, once for all.
+            self._archiver.wake()
 
     def is_clean(self, manifest_id: str) -> bool:
         """See `EventStore`."""
@@ -349,7 +351,7 @@ class FileStore:
         refusal = self._journal.refusal()
         if refusal is not None:
             return refusal
-        if self._dirty.fullness() < 1:
+        if not self._dirty.holds(1.0):
             return None
         if self._archiver.no_room is not None:
             message = f"no room to archive: {self._archiver.no_room}; free some"
@@ -367,7 +369,11 @@ class FileStore:
             self._versions[manifest_id] = event.core.version
             self._recent.add(event)
             self._dirty.add(event)
-        self._listener(committed)
+        self._telling = True
+        try:
+            self._listener(committed)
+        finally:
+            self._telling = False
         self._archiver.wake()
 
     def _on_refused(self, entries: Sequence[_Entry], error: CommandError) -> None:

@@ -135,7 +135,7 @@ class Archiver:
             self._rows.clear()
 
     def _is_urgent(self) -> bool:
-        return self._dirty.fullness() >= 0.5 and self.no_room is None  # noqa: PLR2004 (a half)
+        return self.no_room is None and self._dirty.holds(0.5)
 
     def _look(self) -> None:
         self._handle = None

@@ -5,7 +5,7 @@ meanwhile. So an entry is never changed while a worker thread reads it, and the 
 generation holds its lowest seq.
 
 Promise:  `get` answers with every unarchived event of a manifest and its last snapshot, whichever
-          generation they are in; `fullness` reaches 1 before memory does.
+          generation they are in; `holds(1.0)` is true before memory is short.
 Not here: when to write (`archiver.py`), how (`writer.py`).
 """
 
@@ -130,10 +130,14 @@ class DirtyManifests:
                     return entry.events[0].seq
         return None
 
-    def fullness(self) -> float:
-        """Return how much of the nearest limit is used; 1.0 and more is full."""
+    def holds(self, share: float) -> bool:
+        """Whether `share` of a limit is used: what is asked for each event and each batch."""
         manifests, events, size_bytes = self._limits
-        return max(len(self) / manifests, self._events / events, self._size_bytes / size_bytes)
+        return (
+            len(self._collected) + len(self._written) >= share * manifests
+            or self._events >= share * events
+            or self._size_bytes >= share * size_bytes
+        )
 
     def _entry(self, manifest_id: str) -> DirtyManifest:
         entry = self._collected.get(manifest_id)

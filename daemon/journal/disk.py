@@ -128,7 +128,13 @@ class OperatingSystemDisk:
 
     def make_directory(self, path: Path) -> None:
         """See `Disk`."""
-        path.mkdir(mode=0o750, parents=True, exist_ok=True)
+        try:
+            os.mkdir(path, 0o750)  # noqa: PTH102 (half the cost, once per archived manifest)
+        except FileNotFoundError:
+            path.mkdir(mode=0o750, parents=True, exist_ok=True)
+        except FileExistsError:
+            if not path.is_dir():
+                raise
 
     def write(self, path: Path, data: bytes) -> None:
         """See `Disk`."""

@@ -52,7 +52,7 @@ def test_nothing_is_left_when_everything_was_written() -> None:
 
     dirty.settle()
 
-    assert (dirty.first_seq, dirty.fullness(), len(dirty)) == (None, 0, 0)
+    assert (dirty.first_seq, dirty.holds(0.001), len(dirty)) == (None, False, 0)
     assert "a" not in dirty
     assert dirty.get("a") is None
 
@@ -99,11 +99,11 @@ def test_each_limit_alone_makes_it_full() -> None:
         DirtyLimits(9, 9, size),
     ):
         dirty = DirtyManifests(limits)
-        assert dirty.fullness() == 0
+        assert not dirty.holds(0.001)
 
         dirty.add(event)
 
-        assert dirty.fullness() == 1
+        assert dirty.holds(1.0)
 
 
 def test_what_a_crash_left_counts_and_is_suspect() -> None:
@@ -112,7 +112,8 @@ def test_what_a_crash_left_counts_and_is_suspect() -> None:
 
     dirty.restore(DirtyManifest("a", events, state(events), suspect=True))
 
-    assert dirty.fullness() == 0.5
+    assert dirty.holds(0.5)
+    assert not dirty.holds(0.51)
     (entry,) = dirty.take()
     assert entry.suspect
     assert entry.is_current()

@@ -7,10 +7,10 @@
 #   make check      style, types and layers alone
 #   make bench      the benchmark and its upper bounds
 #
-# PYTEST_ARGS goes to pytest, two workers by default: make test PYTEST_ARGS="-x -k journal".
+# PYTEST_ARGS goes to pytest, three workers by default: make test PYTEST_ARGS="-x -k journal".
 
 PYTHON ?= python3
-PYTEST_ARGS ?= -n 2
+PYTEST_ARGS ?= -n 3 --dist worksteal
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 PYTEST := $(BIN)/pytest --cov --cov-report=term $(PYTEST_ARGS)

@@ -61,6 +61,10 @@ log = logging.getLogger(__name__)
 RETRY_AFTER_MS: Final = 200  # The archive frees a batch of thousands in about that time.
 
 
+def _nobody(_events: Sequence[CommittedEvent]) -> None:
+    """Stand for the listener until there is one; nothing is appended before."""
+
+
 class StoreSettings(NamedTuple):
     """What a configuration may change, and a test makes small."""
 
@@ -99,8 +103,7 @@ class FileStore:
         self._report_failure = on_failed
         self._failure: DaemonError | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._listener: CommittedListener | None = None
-        self._telling = False  # The listener is being called.
+        self._listener: CommittedListener = _nobody
         self._rows = sorted(opened.rows.values(), key=attrgetter("created_seq"))
         self._versions = {row.manifest_id: row.version for row in self._rows}
         self._pending: dict[str, _Entry] = {}
@@ -163,7 +166,7 @@ class FileStore:
 
     def on_committed(self, listener: CommittedListener) -> None:
         """See `EventStore`."""
-        assert self._listener is None
+        assert self._listener is _nobody
         self._listener = listener
 
     def append(
@@ -198,7 +201,7 @@ class FileStore:
     def save_snapshot(self, snapshot: StateSnapshot) -> None:
         """See `EventStore`."""
         self._dirty.save(snapshot)
-        if not self._telling:  # Else the end of the batch wakes it, once for all.
+        if not self._archiver.is_awake:
             self._archiver.wake()
 
     def is_clean(self, manifest_id: str) -> bool:
@@ -361,7 +364,6 @@ class FileStore:
         )
 
     def _on_batch(self, entries: Sequence[_Entry], _log_hash: bytes) -> None:
-        assert self._listener is not None
         committed = [entry.committed for entry in entries]
         for event in committed:
             manifest_id = event.core.manifest_id
@@ -369,11 +371,7 @@ class FileStore:
             self._versions[manifest_id] = event.core.version
             self._recent.add(event)
             self._dirty.add(event)
-        self._telling = True
-        try:
-            self._listener(committed)
-        finally:
-            self._telling = False
+        self._listener(committed)
         self._archiver.wake()
 
     def _on_refused(self, entries: Sequence[_Entry], error: CommandError) -> None:

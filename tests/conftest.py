@@ -14,7 +14,11 @@ hypothesis.settings.load_profile("manifestd")
 
 def pytest_asyncio_loop_factories(
     config: pytest.Config,  # noqa: ARG001 - the hook's signature
-    item: pytest.Item,  # noqa: ARG001
+    item: pytest.Item,
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run each async test on uvloop, which the daemon uses, and on asyncio, which users may."""
-    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+    """Run each async test on uvloop, which the daemon uses, and on asyncio, which users may.
+
+    Crash tests are about the disk, and long: they run on the daemon's loop alone.
+    """
+    loops = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+    return {"uvloop": loops["uvloop"]} if "crash" in item.path.parts else loops

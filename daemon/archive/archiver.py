@@ -99,6 +99,11 @@ class Archiver:
         first = self._dirty.first_seq
         return self._last_seq() if first is None else first - 1
 
+    @property
+    def is_awake(self) -> bool:
+        """Whether it writes, or will look at what is dirty soon."""
+        return self._task is not None or self._handle is not None
+
     def wake(self) -> None:
         """Look at what is dirty soon; called after every committed batch."""
         if self._stopped or self._task is not None:

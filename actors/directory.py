@@ -122,6 +122,9 @@ class Directory:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def __contains__(self, manifest_id: object) -> bool:
+        return manifest_id in self._actors
+
     @property
     def active(self) -> int:
         """The number of actors in memory."""

@@ -204,4 +204,6 @@ def _greet(configuration: "Configuration", *, temporary: bool) -> None:
     print(f"  events    {' '.join(daemon.events)}")
     print("In another terminal:")
     print("  manifestctl watch")
-    print("  manifestctl --help", flush=True)
+    print("and in a third one:")
+    print("""  echo '{"name": "echo", "version": "1.0.0"}' | manifestctl create - --kind agent""")
+    print("  manifestctl submit echo@1.0.0", flush=True)

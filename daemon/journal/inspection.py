@@ -172,7 +172,8 @@ class Inspection:
     def _start_without_checkpoint(self, firsts: list[int]) -> list[int]:
         if firsts:
             self._notes.append(
-                "checkpoint.json is missing or damaged: the journal was read from its beginning"
+                "there is no checkpoint.json that could be used (none was written yet, or it is "
+                "damaged): the journal was read from its beginning"
             )
             if firsts[0] > 1:
                 self._checkpoint = BatchEnd(firsts[0] - 1, b"")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from protocol.canonical import canonicalize
 from protocol.errors import BadRequestError, ManifestdError, ManifestInvalidError
-from protocol.kinds import PROBLEMS_MAX, Kind, KindError, KindRegistry, Validation
+from protocol.kinds import NODES_MAX, PROBLEMS_MAX, Kind, KindError, KindRegistry, Validation
 from protocol.limits import URN_SIZE_MAX
 
 BUILTIN = KindRegistry.builtin()
@@ -180,9 +180,17 @@ def test_syntax_checks_only_the_urn_and_none_only_that_it_is_an_object() -> None
         assert [problem.reason for problem in kind.problems([1])] == ["a manifest is a JSON object"]
 
 
+def test_of_a_huge_document_only_the_first_problem_is_looked_for() -> None:
+    card = KindRegistry.builtin().get("a2a-agent-card")
+    skills: list[dict[str, Any]] = [{} for _ in range(NODES_MAX - 3)]
+
+    assert len(card.problems({"name": "x", "skills": skills})) > 1
+    assert len(card.problems({"name": "x", "skills": [*skills, {}]})) == 1
+
+
 def test_a_document_that_breaks_every_rule_gets_a_bounded_sorted_list() -> None:
     problems = Kind("x", schema={"additionalProperties": {"type": "string"}}).problems(
-        {f"{number:04}": [number] * 1000 for number in range(500)}
+        {f"{number:04}": [number] * 2 for number in range(500)}
     )
 
     assert len(problems) == PROBLEMS_MAX

@@ -52,7 +52,8 @@ def resolve(peer: Peer, asserted: str | None, policy: Policy) -> Principal:
     if not peer.may_impersonate and not policy.assertions_count:
         needed = Principal(name=peer.name, authenticated=True, roles=frozenset())
         permitting_roles(needed, ("impersonate",), f"speak for {asserted}")
-    return Principal(name=asserted, authenticated=False, roles=peer.roles, via=peer.name)
+    roles = policy.roles_asserted(asserted, peer)
+    return Principal(name=asserted, authenticated=False, roles=roles, via=peer.name)
 
 
 def command_digest(request: Write, principal: str, document: bytes | None) -> str:

@@ -21,7 +21,7 @@ from actors.pipeline import RegistrationPipeline
 from actors.ports import LifecycleChangedError
 from actors.rules import Rules
 from daemon.archive.opening import LOCK_NAME
-from daemon.configuration import Configuration, impersonators, load_kinds
+from daemon.configuration import Configuration, assigned_roles, impersonators, load_kinds
 from daemon.errors import ConfigurationError, DaemonError, DiskFailedError, StoreLockedError
 from daemon.journal.disk import OperatingSystemDisk
 from daemon.progress import (
@@ -72,7 +72,11 @@ class Application:
         self._end = end
         self._rules = Rules(
             kinds=load_kinds(configuration, base),
-            policy=Policy(four_eyes=configuration.policy.four_eyes, assertions_count=dev),
+            policy=Policy(
+                four_eyes=configuration.policy.four_eyes,
+                assertions_count=dev,
+                assigned=assigned_roles(configuration),
+            ),
         )
         self._identity = Identity(
             names={int(uid): name for uid, name in configuration.identity.names.items()},

@@ -219,6 +219,21 @@ def _check_principal(name: str, place: str) -> None:
         raise ConfigurationError(message) from error
 
 
+def assigned_roles(configuration: Configuration) -> dict[str, frozenset[str]] | None:
+    """Return the roles of each principal; None where nobody was assigned any."""
+    if configuration.roles is None:
+        return None
+    names = {name for assigned in configuration.roles.values() for name in assigned}
+    return {
+        name: frozenset(
+            role
+            for role, assigned in configuration.roles.items()
+            if name in assigned and role != IMPERSONATE
+        )
+        for name in names
+    }
+
+
 def impersonators(configuration: Configuration) -> frozenset[int]:
     """Return the uids that may speak for others: by default root and the daemon's own user."""
     names = configuration.identity.impersonators

@@ -44,11 +44,20 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """What the operator demands beyond the lifecycle.
 
     `assertions_count`: an asserted name is a person of its own (`--dev`), so that one developer
-    can play all of them.
+    can play all of them. `assigned`: the roles of each principal; None: nobody was assigned any.
     """
 
     four_eyes: bool = True
     assertions_count: bool = False
+    assigned: dict[str, frozenset[str]] | None = None
+
+    def roles_asserted(self, name: str, peer: Peer) -> frozenset[str]:
+        """Return what `name` may do when `peer` speaks for it: what it is assigned, not the peer."""
+        if self.assertions_count:
+            return peer.roles
+        if self.assigned is None:
+            return EVERYDAY_ROLES
+        return self.assigned.get(name, frozenset())
 
 
 def check_name(name: str, path: str = "/principal") -> None:

@@ -59,6 +59,19 @@ def test_who_has_no_role_may_ask_who_he_is_and_nothing_else(configured: DaemonPr
 
 
 @pytest.mark.parametrize(
+    "configured", ['[roles]\nauthor = ["ada"]\napprover = ["grace"]\n'], indirect=True
+)
+def test_whom_a_gateway_speaks_for_has_his_own_roles_and_not_the_gateway_s(
+    configured: DaemonProcess,
+) -> None:
+    assert configured.error(**CREATE)["code"] == "FORBIDDEN"  # The gateway has no role itself.
+    assert configured.error(**CREATE, principal="grace")["code"] == "FORBIDDEN"
+    assert configured.error(**CREATE, principal="nobody-known")["code"] == "FORBIDDEN"
+    assert configured.result(**CREATE, principal="ada")["state"] == "DRAFT"
+    assert configured.result(op="whoami", principal="grace")["roles"] == ["approver"]
+
+
+@pytest.mark.parametrize(
     "configured", [f'[identity]\nnames = {{ "{os.getuid()}" = "alice" }}\n'], indirect=True
 )
 def test_an_asserted_name_is_recorded_as_such_and_is_no_second_person(

@@ -271,6 +271,8 @@ async def open_pipeline(
     Raises:
         StoreLockedError: a daemon, or another pipeline, has the directory open.
         DamagedStoreError: the store needs `manifestd fsck`.
+        DiskFailedError: at the end, when the disk failed meanwhile; open it again to see what is
+            there.
     """
     failures: list[DaemonError] = []
     store = await FileStore.open(Path(path), on_failed=failures.append)
@@ -278,6 +280,6 @@ async def open_pipeline(
         async with RegistrationPipeline(store, rules) as pipeline:
             yield pipeline
     finally:
+        await store.close()
         if failures:
             raise failures[0]
-        await store.close()

@@ -99,12 +99,6 @@ class DiskConformance:
 
         assert disk.list_names(folder) == ["a"]
 
-    def test_a_folder_is_not_made_where_a_file_is(self, disk: Disk, folder: Path) -> None:
-        disk.write(folder / "a", b"")
-
-        with pytest.raises(FileExistsError):
-            disk.make_directory(folder / "a")
-
     def test_write_replaces_the_content(self, disk: Disk, folder: Path) -> None:
         disk.write(folder / "a", b"longer")
         disk.write(folder / "a", b"new")
@@ -181,6 +175,12 @@ class TestOperatingSystemDisk(DiskConformance):
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:
         return tmp_path
+
+    def test_a_folder_is_not_made_where_a_file_is(self, disk: Disk, folder: Path) -> None:
+        disk.write(folder / "a", b"")
+
+        with pytest.raises(FileExistsError):
+            disk.make_directory(folder / "a")
 
 
 class TestFaultyDisk(DiskConformance):

@@ -90,26 +90,6 @@ async def test_who_opens_state_json_200_ms_after_an_ok_sees_it(
     await store.close()
 
 
-async def test_a_damaged_state_json_is_mended_without_waiting_for_another_event(
-    open_store: Open, data: Path
-) -> None:
-    timer = ManualTimer()
-    store = await open_store(timer=timer)
-    follower = Follower(store)
-    await follower.commit(Chain(NAME).next())
-    await store.write_behind()
-    state = Layout(data).state(NAME)
-    flip(state, 20)
-
-    loaded = await store.load(NAME)
-    assert loaded.snapshot == follower.states[NAME]
-    timer.advance(0.2)
-    await until(lambda: store.is_clean(NAME))
-
-    assert decode_snapshot(state.read_bytes()) == follower.states[NAME]
-    await store.close()
-
-
 async def test_a_locked_store_is_refused_and_not_touched(open_store: Open, data: Path) -> None:
     store = await open_store()
     before = fingerprint(data)

@@ -149,8 +149,6 @@ class FaultyDisk:
     def make_directory(self, path: Path) -> None:
         """See `Disk`."""
         with self._step("make_directory", path):
-            if path in self._cached.files:
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
             self._cached.folders |= {path, *path.parents}
 
     def write(self, path: Path, data: bytes) -> None:

@@ -52,7 +52,9 @@ $(INSTALLED): .venv/.locked pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' || { \
 	  echo "'$(PYTHON)' cannot make environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@# --no-deps: the lock is complete, and pip before 23.3 takes an extra (`coverage[toml]`) for a
+	@# requirement of its own and looks for its newest release.
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
 	@touch $@
 
 # Anew from pyproject.toml, for every platform and Python it allows. uv.lock is not used: it would

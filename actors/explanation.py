@@ -9,7 +9,7 @@ from actors.steps import judge
 from protocol.commands import Transition
 from protocol.errors import CommandError
 from protocol.events import state_name
-from protocol.lifecycle import Lifecycle
+from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.principals import Principal, permitting_roles
 from protocol.replies import ExplainResult, Explanation
 from protocol.snapshots import StateSnapshot

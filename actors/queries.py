@@ -38,7 +38,7 @@ from protocol.errors import (
 )
 from protocol.events import CommittedEvent
 from protocol.identifiers import check_manifest_id
-from protocol.lifecycle import Lifecycle
+from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.limits import PAGE_BYTES_MAX
 from protocol.principals import Peer
 from protocol.replies import (

@@ -2,7 +2,7 @@
 
 from protocol.errors import CommandIdReusedError
 from protocol.events import state_names
-from protocol.lifecycle import Lifecycle
+from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.replies import UNSET, TransitionResult
 from protocol.snapshots import RememberedCommand, StateSnapshot
 

@@ -8,7 +8,8 @@ import msgspec
 
 from protocol.errors import ManifestInvalidError
 from protocol.kinds import KindRegistry, Problem
-from protocol.lifecycle import DEFAULT_LIFECYCLE, Lifecycle, LifecycleRegistry
+from protocol.lifecycle.lifecycle import Lifecycle
+from protocol.lifecycle.registry import DEFAULT_LIFECYCLE, LifecycleRegistry
 from protocol.principals import Policy
 from protocol.snapshots import StateSnapshot
 

@@ -12,7 +12,7 @@ from actors.guards import GUARDS, Question, digest_matches
 from protocol.commands import Revert, Transition
 from protocol.errors import BadRequestError, CommandError, InvalidTransitionError
 from protocol.events import EventType, state_name
-from protocol.lifecycle import Lifecycle
+from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.principals import permitting_roles
 from protocol.snapshots import StateSnapshot
 from protocol.statechart.compiled import Transition as ChartTransition

@@ -47,7 +47,7 @@ INTERFACES: Final = {
     "protocol.errors.ManifestdError": "the root of all errors; OptimisticLockError is one of them",
     "protocol.events.read_event": "checks a line of the log and returns the event",
     "protocol.kinds.KindRegistry": "kinds of manifests: JSON Schema and URN rule",
-    "protocol.lifecycle.LifecycleRegistry": "lifecycles, by id@version",
+    "protocol.lifecycle.registry.LifecycleRegistry": "lifecycles, by id@version",
     "protocol.snapshots.replay": "events to state; the same events give the same bytes",
     "protocol.snapshots.StateSnapshot": "the state of one manifest after its last event",
 }

@@ -231,6 +231,8 @@ class _Compiler:
 
 
 def _type_of(place: str, form: StateDefinition) -> NodeType:
+    if form.type is NodeType.HISTORY:
+        raise ChartError(place, "history states cannot be spelled here yet; leave it out")
     if form.type in (NodeType.COMPOUND, NodeType.PARALLEL) and not form.states:
         raise ChartError(place, f"{form.type.value} states have states in them; add 'states'")
     if form.type in (NodeType.ATOMIC, NodeType.FINAL) and form.states:

@@ -14,7 +14,7 @@ from protocol.commands import (
     Get,
 )
 from protocol.identifiers import id_for_command
-from protocol.lifecycle import LifecycleRegistry
+from protocol.lifecycle.registry import LifecycleRegistry
 from protocol.principals import EVERYDAY_ROLES, Peer
 from tests.support.engines import (
     ALICE,

@@ -3,7 +3,8 @@
 import pytest
 
 from actors.rules import Rules
-from protocol.lifecycle import Lifecycle, LifecycleRegistry
+from protocol.lifecycle.lifecycle import Lifecycle
+from protocol.lifecycle.registry import LifecycleRegistry
 from tests.support.engines import ALICE, BOB, CAROL, create, open_house, step
 
 FORKED = """

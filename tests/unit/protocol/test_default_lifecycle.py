@@ -2,7 +2,8 @@
 
 import pytest
 
-from protocol.lifecycle import Lifecycle, LifecycleRegistry
+from protocol.lifecycle.lifecycle import Lifecycle
+from protocol.lifecycle.registry import LifecycleRegistry
 from protocol.statechart.compiled import Transition
 from protocol.statechart.diagram import mermaid, text
 from protocol.statechart.kernel import initial_step, step

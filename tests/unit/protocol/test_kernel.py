@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.lifecycle import LifecycleRegistry
+from protocol.lifecycle.registry import LifecycleRegistry
 from protocol.statechart import kernel
 from protocol.statechart.compiled import Chart, ChartError, compile_chart
 from protocol.statechart.definition import NodeType, StateDefinition, TransitionDefinition

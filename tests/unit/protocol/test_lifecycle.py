@@ -3,7 +3,8 @@
 import pytest
 
 from protocol.errors import NotFoundError
-from protocol.lifecycle import Lifecycle, LifecycleError, LifecycleRegistry
+from protocol.lifecycle.lifecycle import Lifecycle, LifecycleError
+from protocol.lifecycle.registry import LifecycleRegistry
 from protocol.statechart.compiled import STATES_MAX, ChartError, compile_chart
 from protocol.statechart.definition import NodeType, StateDefinition, TransitionDefinition
 
@@ -62,7 +63,7 @@ REGIONS = '[states.P]\ntype = "parallel"\nstates.R.states.R1 = {}\nstates.S.stat
         ('id = "x"\nversion = 0\ninitial = "A"\n[states.A]', ["x@0", "a number from 1"]),
         ('id = "x"\nversion = "1"\ninitial = "A"\n[states.A]', ["$.version", "Expected `int`"]),
         (HEAD + "[states.A]\nguards = 1", ["unknown field `guards`"]),
-        (HEAD + "[states.A]\ntype = 'history'", ["Invalid enum value 'history'"]),
+        (HEAD + "[states.A]\ntype = 'history'", ["history states"]),
         ("id = ", ["Invalid value (at end of document)"]),
         ("a = " + "[" * 100_000, ["lifecycle ?"]),
     ],

@@ -7,19 +7,17 @@ Not here: what the guards decide (`actors.guards`), what the actions record (`sn
 
 import re
 import tomllib
-from importlib.resources import files
 from typing import Final, Self
 
 import msgspec
 
-from protocol.errors import ManifestdError, NotFoundError, did_you_mean
+from protocol.errors import ManifestdError, did_you_mean
 from protocol.principals import ROLES
 from protocol.snapshots import ACTIONS
 from protocol.statechart.compiled import Chart, ChartError, compile_chart
 from protocol.statechart.definition import StateDefinition
 
 MUTABLE: Final = "mutable"  # The tag of states in which the document may be revised.
-DEFAULT_LIFECYCLE: Final = "manifest@1"
 GUARDS: Final = (
     "manifest_valid",
     "reason_given",
@@ -122,28 +120,3 @@ class Lifecycle:
     def to_json(self) -> bytes:
         """Return the definition as JSON, as the store keeps it and the wire sends it."""
         return msgspec.json.encode(self.definition, order="deterministic")
-
-
-class LifecycleRegistry:
-    """The lifecycles that a daemon knows, by `id@version`."""
-
-    def __init__(self, lifecycles: list[Lifecycle]) -> None:
-        self._lifecycles = {lifecycle.name: lifecycle for lifecycle in lifecycles}
-
-    @classmethod
-    def builtin(cls) -> Self:
-        """Return a registry of the lifecycles that come with manifestd."""
-        text = files("protocol").joinpath("lifecycles", f"{DEFAULT_LIFECYCLE}.toml").read_text()
-        return cls([Lifecycle.from_toml(text, DEFAULT_LIFECYCLE)])
-
-    def names(self) -> list[str]:
-        """Return the names of all lifecycles, sorted."""
-        return sorted(self._lifecycles)
-
-    def get(self, name: str) -> Lifecycle:
-        """Return the lifecycle `id@version`; `NotFoundError` names the known ones."""
-        try:
-            return self._lifecycles[name]
-        except KeyError:
-            message = f"there is no lifecycle {name!r}; known: {', '.join(self.names())}"
-            raise NotFoundError(message, path="/lifecycle") from None

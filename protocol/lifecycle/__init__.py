@@ -1,0 +1,1 @@
+"""Lifecycles: statecharts with permissions, read from files, named `id@version`."""

@@ -24,6 +24,7 @@ from protocol.events import (
     state_names,
 )
 from protocol.limits import REMEMBERED_COMMANDS_MAX
+from protocol.timers import Timer
 
 _NO_DOCUMENT: Final = msgspec.Raw(b"null")  # What is left of a redacted one.
 _SEAL_SIZE: Final = len(',"sha256":""}') + 64
@@ -100,7 +101,7 @@ class StateSnapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     rejection: Rejection | None
     reversible: tuple[Reversible, ...]
     history: dict[str, list[str]]
-    timers: list[dict[str, Any]]
+    timers: tuple[Timer, ...]
     context: dict[str, Any]
     head: str
     commands: tuple[RememberedCommand, ...]
@@ -311,7 +312,7 @@ def apply(state: StateSnapshot | None, committed: CommittedEvent) -> StateSnapsh
         rejection=record.rejection,
         reversible=record.reversible,
         history=state.history if core.history is None else core.history,
-        timers=core.timers,
+        timers=tuple(core.timers),
         context=context if payload is None or not payload.context else context | payload.context,
         head=committed.hash,
         commands=(*state.commands[1 - REMEMBERED_COMMANDS_MAX :], _remembered(committed, urn)),
@@ -347,7 +348,7 @@ def _created(committed: CommittedEvent) -> StateSnapshot:
         rejection=record.rejection,
         reversible=record.reversible,
         history=core.history or {},
-        timers=core.timers,
+        timers=tuple(core.timers),
         context={} if payload is None else payload.context,
         head=committed.hash,
         commands=(_remembered(committed, core.urn),),

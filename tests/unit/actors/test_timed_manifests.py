@@ -1,7 +1,6 @@
 """Timers of manifests in virtual time: fired once, whatever happens between arming and firing."""
 
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import msgspec
 import pytest
@@ -13,51 +12,13 @@ from actors.ports import AppendOutcome, AppendRefusal
 from actors.timers import IN_FLIGHT_MAX, PAUSE_MAX_S
 from protocol.codec import decode_request
 from protocol.errors import BadRequestError, StorageFullError, UnknownOpError
-from protocol.events import CommittedEvent
-from protocol.statechart.definition import Send
-from protocol.timers import arm
-from tests.support.engines import House, comment, open_house
+from tests.support.engines import comment, open_house
 from tests.support.events import Chain, committed
-from tests.support.memory_store import MemoryDisk
 from tests.support.stores import CONFLICT, UNKNOWN
+from tests.support.timed import HOUR_S, after_crash, fired, pass_time, settings, timed_disk
 from tests.support.virtual_clock import VirtualClock
 
-HOUR_S = 3600
 FULL = AppendRefusal(AppendOutcome.FULL, StorageFullError("no room"))
-
-
-def timed_disk(clock: VirtualClock, delays_s: dict[str, Sequence[float]]) -> MemoryDisk:
-    """Return a disk with manifests whose first event armed timers."""
-    disk = MemoryDisk()
-    for manifest_id, delays in delays_s.items():
-        sends = [
-            Send(event=f"after.DRAFT.{place}", delay_ms=round(delay_s * 1000))
-            for place, delay_s in enumerate(delays, 1)
-        ]
-        chain = Chain(manifest_id, timers=arm(f"armed-{manifest_id}", clock.now(), sends))
-        events = committed([chain.next()], len(disk.journal) + 1)
-        disk.journal += events
-        disk.manifests[manifest_id] = events
-    return disk
-
-
-async def pass_time(house: House, clock: VirtualClock, seconds: float) -> None:
-    """Let time go by, and let the engine do all there is to do at every moment of it."""
-    end = clock.timer.now + seconds
-    while clock.wakes and clock.timer.now + clock.wakes[0] <= end:
-        clock.advance(clock.wakes[0])
-        await house.engine.directory.settle()
-    clock.advance(end - clock.timer.now)
-
-
-def fired(disk: MemoryDisk) -> list[CommittedEvent]:
-    """Return the events that timers caused."""
-    return [event for event in disk.journal if event.core.cause == "timer"]
-
-
-def settings(clock: VirtualClock) -> dict[str, Any]:
-    """Return what makes an engine live in virtual time."""
-    return {"stamper": clock, "call_later": clock.call_later}
 
 
 async def test_a_timer_of_a_manifest_that_is_not_in_memory_fires_when_it_is_due() -> None:
@@ -101,19 +62,6 @@ async def test_a_restart_at_any_moment_neither_loses_nor_repeats_a_timer(overdue
             assert sorted(event.core.command_id for event in fired(crashed)) == [
                 *("armed-a.1", "armed-a.2", "armed-b.1")
             ]
-
-
-def after_crash(disk: MemoryDisk, events: int, snapshots: int) -> MemoryDisk:
-    """Return the disk with its first `events`, and snapshots that are current to some of them."""
-    left = MemoryDisk(journal=disk.journal[:events])
-    for event in left.journal:
-        left.manifests.setdefault(event.core.manifest_id, []).append(event)
-    left.snapshots = {
-        manifest_id: snapshot
-        for manifest_id, snapshot in disk.snapshots.items()
-        if snapshot.seq <= snapshots
-    }
-    return left
 
 
 async def test_thousands_of_overdue_timers_pass_through_a_small_table_of_actors() -> None:

@@ -55,7 +55,7 @@ def timed_disk(clock: VirtualClock, delays_s: dict[str, Sequence[float]]) -> Mem
 
 def timed_rules(text: str = LIFECYCLE) -> Rules:
     """Return rules by which agents go through the lifecycle in `text`."""
-    lifecycle = Lifecycle.from_toml(text)
+    lifecycle = Lifecycle.read(text, "x.toml")
     return Rules(
         lifecycles=LifecycleRegistry([lifecycle]), lifecycle_by_kind={"agent": lifecycle.name}
     )

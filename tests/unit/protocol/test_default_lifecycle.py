@@ -162,7 +162,7 @@ def test_the_diagrams_show_states_events_counts_and_the_active_state() -> None:
 
 
 def test_diagrams_draw_regions_stays_and_ids_that_mermaid_cannot_read() -> None:
-    lifecycle = Lifecycle.from_toml(
+    lifecycle = Lifecycle.read(
         """
         id = "regions"
         version = 1
@@ -172,7 +172,8 @@ def test_diagrams_draw_regions_stays_and_ids_that_mermaid_cannot_read() -> None:
         on.note = {}
         states.one.states."a.b" = {}
         states.two.states.end = {}
-        """
+        """,
+        "regions.toml",
     )
     counts = {"a.b": 5, "end": 5}
 

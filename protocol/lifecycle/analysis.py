@@ -130,16 +130,19 @@ def traps(outline: Outline) -> Iterator[Doubt]:
         parent = leaf.parent
         assert parent is not None, "the root has states"
         if leaf.type != "final":
-            if not _is_left(leaf, (), exits):
+            if not _is_left(leaf, exits):
                 mend = 'add a transition, or `type = "final"` if this is the end'
                 yield leaf.path, f"nothing leads out of {shown(leaf.id)}: {mend}"
-        elif parent is not outline.root and not _is_left(leaf, _done_events(parent), exits):
+        elif parent is not outline.root and not _is_left(leaf, exits):
             mend = f"give {shown(parent.id)} an 'onDone', or another way out"
             yield leaf.path, f"this is the end of {shown(parent.id)} alone: {mend}"
 
 
-def _is_left(leaf: State, done_events: tuple[str, ...], exits: Mapping[State, set[State]]) -> bool:
-    """Tell whether something leads out of `leaf`, the end of which raises `done_events`."""
+def _is_left(leaf: State, exits: Mapping[State, set[State]]) -> bool:
+    """Tell whether something leads out of `leaf`, or follows when it is the end of something."""
+    done_events: list[str] = []
+    if leaf.type == "final":
+        done_events = [f"{names.DONE_PREFIX}{state.id}" for state in leaf.ends()]
     region = leaf
     for state in leaf.lineage():
         if exits.get(state, set()) - {region}:
@@ -165,13 +168,6 @@ def _regions_with_exits(outline: Outline) -> dict[State, set[State]]:
             if whole is not None and whole.type == "parallel" and not stays:
                 exits.setdefault(whole, set()).add(region)
     return exits
-
-
-def _done_events(parent: State) -> tuple[str, ...]:
-    """Return what a final state in `parent` may raise: of regions the last one ends the whole."""
-    whole = parent.parent
-    ended = [parent, whole] if whole is not None and whole.type == "parallel" else [parent]
-    return tuple(f"{names.DONE_PREFIX}{state.id}" for state in ended)
 
 
 def never_done(outline: Outline) -> Iterator[Doubt]:

@@ -78,6 +78,15 @@ class State:
         """Tell whether this is `other`, or a state in it."""
         return any(state is other for state in self.lineage())
 
+    def ends(self) -> Iterator["State"]:
+        """Yield what a final state ends: its parent, then the parallel states around that."""
+        parent = self.parent
+        while parent is not None and parent.parent is not None:
+            yield parent
+            if parent.parent.type != "parallel":
+                return
+            parent = parent.parent
+
     def below(self) -> Iterator["State"]:
         """Yield the states in this one, in document order."""
         waiting = self.children[::-1]

@@ -65,11 +65,9 @@ class _Followers:
             yield event, False, self._beside(candidate)
         for leaf in leaves:
             if leaf.type == "final":
-                assert leaf.parent is not None, "the root has states"
-                yield f"{names.DONE_PREFIX}{leaf.parent.id}", True, [leaf]
-                whole = leaf.parent.parent
-                if whole is not None and whole.type == "parallel":  # The last region ends it.
-                    yield f"{names.DONE_PREFIX}{whole.id}", False, [leaf]
+                for state in leaf.ends():  # A parallel one only with the last of its regions.
+                    is_alone = state is leaf.parent
+                    yield f"{names.DONE_PREFIX}{state.id}", is_alone, [leaf]
 
     def _leaves_after(self, candidate: Candidate) -> tuple[list[State], bool]:
         """Return the leaves that may be active where `candidate` led, and whether all are."""

@@ -159,6 +159,11 @@ def _targets(outline: Outline, target: str | list[str] | None, path: PlacePath) 
 
 
 def _can_be_active_together(one: State, other: State) -> bool:
+    """Tell whether two targets fit; a history state leads anywhere inside its parent."""
+    one, other = (
+        state.parent if state.type == "history" and state.parent is not None else state
+        for state in (one, other)
+    )
     if one.is_within(other) or other.is_within(one):
         return False
     common = next(state for state in one.lineage() if other.is_within(state))

@@ -36,14 +36,6 @@ class XStateError(ManifestdError):
         self.problems = problems
 
 
-def covers(descriptor: str, other: str) -> bool:
-    """Tell whether each event that `other` takes is one that `descriptor` takes, too."""
-    if descriptor == "*":
-        return True
-    prefix = descriptor.removesuffix(".*")
-    return other == prefix or other.startswith(f"{prefix}.")
-
-
 def split_call(text: str) -> tuple[str, list[Any]] | None:
     """Return name and arguments of a guard such as `approvals_at_least(2, approver)`, else None."""
     found = CALL.fullmatch(text.strip())

@@ -19,8 +19,9 @@ from protocol.lifecycle.definition import (
     StateDefinition,
     TransitionDefinition,
 )
-from protocol.lifecycle.durations import DurationError, parse_duration
-from protocol.lifecycle.xstate import GUARD_PARAMS, META, Problem, XStateError, covers, split_call
+from protocol.lifecycle.delays import DelayError, parse_delay_ms
+from protocol.lifecycle.names import covers, is_done_event
+from protocol.lifecycle.xstate import GUARD_PARAMS, META, Problem, XStateError, split_call
 
 _COMBINED: Final = {"and": "guards", "or": "guards", "not": "guard"}
 
@@ -79,7 +80,7 @@ class _Exporter:
             self._name_targets(state.get("states", {}))
 
     def state(self, name: str, form: StateDefinition) -> dict[str, Any]:
-        self.check_order(name, form)
+        self.check_events(name, form)
         initial = None
         if form.states and form.type in (None, "compound"):
             initial = self.initial(name, form.initial or next(iter(form.states)), form.states)
@@ -109,7 +110,10 @@ class _Exporter:
             self.problem(f"{name}.initial".lstrip("."), reason)
         return initial
 
-    def check_order(self, name: str, form: StateDefinition) -> None:
+    def check_events(self, name: str, form: StateDefinition) -> None:
+        for one in filter(is_done_event, form.on):
+            reason = "XState gives the end of a state another name; write 'onDone' there"
+            self.problem(f"{name}.on.{one}", reason)
         for one, other in combinations(form.on, 2):
             if covers(one, other):
                 reason = f"XState asks for {other!r} before {one!r}; write them in this order"
@@ -121,8 +125,8 @@ class _Exporter:
         found: dict[str, list[Any]] = {}
         for delay, candidates in form.after.items():
             try:
-                delay_ms = parse_duration(delay)
-            except DurationError as error:
+                delay_ms = parse_delay_ms(delay)
+            except DelayError as error:
                 self.problem(f"{name}.after.{delay}", str(error))
                 continue
             found.setdefault(str(delay_ms), []).append(

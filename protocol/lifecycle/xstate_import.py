@@ -19,8 +19,9 @@ from protocol.lifecycle.definition import (
     StateDefinition,
     TransitionDefinition,
 )
-from protocol.lifecycle.durations import format_duration
-from protocol.lifecycle.xstate import META, Problem, XStateError, covers
+from protocol.lifecycle.delays import DELAY_MS_MAX, format_delay
+from protocol.lifecycle.names import covers
+from protocol.lifecycle.xstate import META, Problem, XStateError
 from protocol.lifecycle.xstate_names import NameReader, is_text_list, listed
 from protocol.lifecycle.xstate_tree import MachineNode, MachineTree
 
@@ -161,7 +162,7 @@ class _Importer:
     def state(self, node: MachineNode) -> StateDefinition:
         raw, path = node.raw, node.path
         self.members(path, raw, _MEMBERS)
-        after = self.after(node)
+        self.meta(path, raw, ())
         is_typed = "type" in raw or node.type == "history"
         return StateDefinition(
             type=cast("_Type", node.type) if is_typed else None,
@@ -172,7 +173,7 @@ class _Importer:
             tags=self.tags(node),
             on=self.events(node),
             always=self.optional(node, "always"),
-            after=after,
+            after=self.after(node),
             onDone=self.optional(node, "onDone"),
             entry=self.names.actions(f"{path}/entry", raw.get("entry")),
             exit=self.names.actions(f"{path}/exit", raw.get("exit")),
@@ -225,7 +226,11 @@ class _Importer:
         if any(covers(one, two) for n, one in enumerate(names) for two in names[n + 1 :]):
             # XState asks for the exact name first, then for the longest pattern.
             names.sort(key=lambda name: (name == "*", name.endswith(".*"), -len(name)))
-        return {name: self.candidates(f"{node.path}/on/{name}", node, raw[name]) for name in names}
+        return {
+            name: self.candidates(f"{node.path}/on/{name}", node, raw[name])
+            for name in names
+            if raw[name] != []
+        }
 
     def after(self, node: MachineNode) -> dict[str, Candidates]:
         found: dict[str, Candidates] = {}
@@ -234,12 +239,15 @@ class _Importer:
             if not (delay.isascii() and delay.isdigit() and len(delay) <= _DELAY_SIZE_MAX):
                 self.problem(path, "a delay by name is code; write the milliseconds as a number")
                 continue
-            found[format_duration(int(delay))] = self.candidates(path, node, raw)
+            if not 0 < int(delay) <= DELAY_MS_MAX:
+                self.problem(path, "a delay is from 1 ms to ten years; at once is 'always'")
+                continue
+            found[format_delay(int(delay))] = self.candidates(path, node, raw)
         return found
 
     def optional(self, node: MachineNode, name: str) -> Candidates | None:
         raw = node.raw.get(name)
-        return None if raw is None else self.candidates(f"{node.path}/{name}", node, raw)
+        return None if raw in (None, []) else self.candidates(f"{node.path}/{name}", node, raw)
 
     def candidates(self, path: str, node: MachineNode, raw: object) -> Candidates:
         if not isinstance(raw, list):

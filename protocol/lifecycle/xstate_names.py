@@ -71,7 +71,7 @@ class NameReader:
         kinds: dict[str, tuple[type, ...]] = {"guards": (list,), "guard": (str, dict)}
         if (
             params
-            or not isinstance(value, kinds.get(member, (str,)))
+            or type(value) not in kinds.get(member, (str,))
             or not isinstance(because, str | None)
         ):
             self._complain(f"{path}/params", f"{name} takes {member!r}, and 'because', a text")

@@ -21,10 +21,10 @@ from typing import Final, Protocol
 
 import msgspec
 
+from actors.builtin_guards import urn_taken
 from actors.case import Case, Unchanged
 from actors.decide import command_digest, decide, resolve
 from actors.drafts import canonical_document
-from actors.guards import urn_taken
 from actors.letters import Answer, Letter
 from actors.mailbox import Mailbox
 from actors.memory import CommandMemory

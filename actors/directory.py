@@ -35,8 +35,9 @@ from protocol.errors import (
 )
 from protocol.events import CommittedEvent, state_names
 from protocol.identifiers import event_topic
+from protocol.record import ReplayError
 from protocol.replies import ManifestSummary
-from protocol.snapshots import RememberedCommand, ReplayError, StateSnapshot, replay
+from protocol.snapshots import RememberedCommand, StateSnapshot, replay
 
 log: Final = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from actors.case import UNCHANGED, Case, Decision
+from actors.course import Course, shown, stepped
 from protocol.canonical import (
     canonicalize,
     canonicalize_value,
@@ -16,13 +17,15 @@ from protocol.canonical import (
     merge_patch,
     strict_loads,
 )
-from protocol.commands import ABSENT, OP_BY_REQUEST, Comment, Create, Revise, Write
+from protocol.commands import ABSENT, OP_BY_REQUEST, Comment, Create, Revise, Transition, Write
 from protocol.errors import BadRequestError, ForbiddenError, ImmutableError, TooLargeError
-from protocol.events import EventType, state_name
+from protocol.events import CommittedEvent, EventType, Payload, state_name
+from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.limits import CONTRIBUTORS_MAX, REQUEST_SIZE_MAX
 from protocol.principals import permitting_roles
-from protocol.snapshots import StateSnapshot
-from protocol.statechart.kernel import initial_step
+from protocol.snapshots import StateSnapshot, apply
+from protocol.statechart.kernel import Macrostep, start
+from protocol.statechart.moving import enter_chart
 
 # Patches add up: without a bound of its own a document outgrows every message that carries it.
 DOCUMENT_SIZE_MAX: Final = REQUEST_SIZE_MAX
@@ -61,18 +64,29 @@ def create(case: Case) -> Decision:
         if request.lifecycle is None
         else rules.lifecycles.get(request.lifecycle)
     )
-    entered = initial_step(lifecycle.chart)
-    return case.event(
-        EventType.CREATED,
-        roles,
-        state_name(entered.leaves),
-        payload=case.payload(request.reason, request.context, document),
-        digest=document_digest(document),
-        kind=kind.name,
-        lifecycle=lifecycle.name,
-        event=None,
-        actions=list(entered.actions),
-    )
+    payload = case.payload(request.reason, request.context, document)
+    members = {
+        "digest": document_digest(document),
+        "kind": kind.name,
+        "lifecycle": lifecycle.name,
+    }
+    entered = _entered(case, lifecycle, roles, payload, members)
+    return stepped(case, entered, EventType.CREATED, None, roles, payload, **members)
+
+
+def _entered(
+    case: Case, lifecycle: Lifecycle, roles: list[str], payload: Payload, members: dict[str, str]
+) -> Macrostep:
+    """Return the first step; guards that it asks see the draft as it is before it."""
+    if not lifecycle.chart.has_always:
+        return start(lifecycle.chart, lambda *_: True)
+    at_first = state_name(enter_chart(lifecycle.chart).leaves)
+    event = case.event(EventType.CREATED, roles, at_first, payload=payload, event=None, **members)
+    draft = apply(None, CommittedEvent.of(event, 0))
+    request = Transition(manifest_id=draft.manifest_id)
+    return Course(
+        draft, "create", request, case.principal, case.rules, case.stamp.at, roles
+    ).begin()
 
 
 def revise(case: Case) -> Decision:
@@ -84,7 +98,7 @@ def revise(case: Case) -> Decision:
     lifecycle = case.rules.lifecycles.get(state.lifecycle)
     if not lifecycle.is_mutable(state.states):
         raise ImmutableError(
-            f"the document of {state.manifest_id} is frozen in {state.state}",
+            f"the document of {state.manifest_id} is frozen in {shown(state)}",
             suggestion="reject it first, or create a manifest with a new version",
             allowed_events=lifecycle.allowed_events(state.states),
         )

@@ -1,23 +1,25 @@
-"""Why not: every event of a lifecycle, seen from one manifest's state and one principal.
+"""What may happen to a manifest now: every event of its lifecycle, for one principal.
 
 Promise:  pure, and the same checks in the same order that a command meets.
 """
 
-from actors.guards import Question
+from typing import Final
+
+from actors.course import Course
 from actors.rules import Rules
-from actors.steps import judge
 from protocol.commands import Transition
 from protocol.errors import CommandError
 from protocol.events import state_name
-from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.principals import Principal, permitting_roles
 from protocol.replies import ExplainResult, Explanation
 from protocol.snapshots import StateSnapshot
 
-A_REASON = "…"  # A step that takes a reason is possible: whoever asks has not written it yet.
+A_REASON: Final = (
+    "…"  # A step that takes a reason is possible: whoever asks has not written it yet.
+)
 
 
-def explain(state: StateSnapshot, principal: Principal, rules: Rules) -> ExplainResult:
+def explain(state: StateSnapshot, principal: Principal, rules: Rules, now: str) -> ExplainResult:
     """Return for each event whether `principal` may take it now, and if not what is in the way."""
     lifecycle = rules.lifecycles.get(state.lifecycle)
     would_be = Transition(manifest_id=state.manifest_id, reason=A_REASON)
@@ -27,19 +29,20 @@ def explain(state: StateSnapshot, principal: Principal, rules: Rules) -> Explain
         version=state.version,
         principal=principal.name,
         events=[
-            _explanation(lifecycle, Question(state, event, would_be, principal, rules))
+            _explanation(Course(state, event, would_be, principal, rules, now, []))
             for event in lifecycle.events
         ],
     )
 
 
-def _explanation(lifecycle: Lifecycle, question: Question) -> Explanation:
-    event, needed = question.event, lifecycle.roles_for(question.event)
+def _explanation(course: Course) -> Explanation:
+    event, lifecycle = course.event, course.lifecycle
+    needed = lifecycle.roles_for(event)
     roles = needed or []
     try:
-        if event in lifecycle.allowed_events(question.state.states):
-            permitting_roles(question.principal, needed, event)
-        target = state_name(judge(lifecycle, question).leaves)
+        if lifecycle.chart.accepts(course.state.states, event):
+            course.roles = permitting_roles(course.principal, needed, event)
+        target = state_name(course.take().leaves)
     except CommandError as error:
         return Explanation(
             event=event,

@@ -15,8 +15,9 @@ from actors.ports import EventStore
 from protocol.errors import BadRequestError, CorruptError
 from protocol.events import GENESIS, CommittedEvent, DamagedEventError, read_event
 from protocol.limits import PAGE_SIZE_MAX
+from protocol.record import ReplayError
 from protocol.replies import ManifestSummary
-from protocol.snapshots import ReplayError, StateSnapshot, apply
+from protocol.snapshots import StateSnapshot, apply
 
 CHUNK_SIZE_MAX: Final = 200  # Events; to check one takes about 10 us, and more with its document.
 CHUNK_BYTES_MAX: Final = 1 << 20  # Hashed in about 2 ms.

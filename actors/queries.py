@@ -186,7 +186,7 @@ class Queries:
         principal = resolve(peer, request.principal, self._rules.policy)
 
         def result(state: StateSnapshot) -> ExplainResult:
-            return explain(state, principal, self._rules)
+            return explain(state, principal, self._rules, self._directory.stamper.stamp().at)
 
         self._with_state(request.manifest_id, answer, result)
 

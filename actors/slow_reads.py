@@ -22,7 +22,7 @@ from protocol.errors import (
     ShuttingDownError,
 )
 from protocol.events import DamagedEventError
-from protocol.snapshots import ReplayError
+from protocol.record import ReplayError
 
 log: Final = logging.getLogger(__name__)
 

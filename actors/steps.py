@@ -2,21 +2,22 @@
 
 Promise:  pure: `Case -> Decision`; what is refused is raised as a `CommandError` that carries the
           events which the state does accept.
-Not here: what the guards ask (`guards.py`), what the actions do (`protocol.snapshots`).
+Not here: what the guards ask (`guards.py`), what the actions do (`protocol.record`).
 """
 
-from typing import Any
-
+from actors.builtin_guards import digest_matches
 from actors.case import UNCHANGED, Case, Decision
-from actors.guards import GUARDS, Question, digest_matches
+from actors.course import course_of, no_such_event, shown, stepped
+from actors.question import Question
 from protocol.commands import Revert, Transition
-from protocol.errors import BadRequestError, CommandError, InvalidTransitionError
-from protocol.events import EventType, state_name
+from protocol.errors import BadRequestError, InvalidTransitionError
+from protocol.events import EventType
 from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.principals import permitting_roles
 from protocol.snapshots import StateSnapshot
-from protocol.statechart.compiled import Transition as ChartTransition
-from protocol.statechart.kernel import Step, step
+from protocol.statechart.compiled import Transition as Candidate
+from protocol.statechart.compiled import is_reserved
+from protocol.statechart.kernel import RunawayError, step
 
 
 def transition(case: Case) -> Decision:
@@ -26,70 +27,35 @@ def transition(case: Case) -> Decision:
     assert state is not None
     lifecycle = case.rules.lifecycles.get(state.lifecycle)
     event = _event_of(lifecycle, state, request)
-    question = Question(state, event or "", request, case.principal, case.rules)
     if event is None:
         permitting_roles(case.principal, None, "transition")
-        _check_digest(lifecycle, question)
+        _check_digest(lifecycle, state, course_of(case, "", request, []).question(state.states, ()))
         return UNCHANGED
-    if event not in lifecycle.allowed_events(state.states):
-        raise _no_such_event(lifecycle, state, event)
+    if not lifecycle.chart.accepts(state.states, event):
+        raise no_such_event(lifecycle, state, event)
     roles = permitting_roles(case.principal, lifecycle.roles_for(event), event)
-    _check_digest(lifecycle, question)
-    taken = judge(lifecycle, question)
+    course = course_of(case, event, request, roles)
+    _check_digest(lifecycle, state, course.question(state.states, ()))
+    taken = course.take()
     if request.target is not None and taken.leaves != (request.target,):
         raise _out_of_reach(lifecycle, state, request.target, dict.fromkeys(taken.leaves, event))
-    members: dict[str, Any] = {}
-    if "record_registration" in taken.actions:
-        members["urn"] = case.rules.urn(state)
-    return case.event(
+    return stepped(
+        case,
+        taken,
         EventType.TRANSITIONED,
+        event,
         roles,
-        state_name(taken.leaves),
-        payload=case.payload(request.reason, request.context),
-        event=event,
-        actions=list(taken.actions),
-        **members,
+        case.payload(request.reason, request.context),
     )
 
 
-def judge(lifecycle: Lifecycle, question: Question) -> Step:
-    """Return the step that the event takes, with every guard asked; raise the first refusal."""
-    refusals: list[CommandError] = []
-
-    def allows(candidate: ChartTransition) -> bool:
-        for name in candidate.guards:
-            refusal = GUARDS[name](question)
-            if refusal is not None:
-                if candidate.because is not None:
-                    _say_because(refusal, candidate.because)
-                refusals.append(refusal)
-                return False
-        return True
-
-    states = question.state.states
-    taken = step(lifecycle.chart, states, question.event, allows)
-    if taken is None:
-        if not refusals:
-            raise _no_such_event(lifecycle, question.state, question.event)
-        refusals[0].allowed_events = lifecycle.allowed_events(states)
-        raise refusals[0]
-    return taken
-
-
-def _say_because(refusal: CommandError, because: str) -> None:
-    """Tell the caller what the lifecycle's author wants him told, and then what the guard saw."""
-    refusal.details["because"] = because
-    refusal.message = f"{because} ({refusal.message})"
-    refusal.args = (refusal.message,)
-
-
-def _check_digest(lifecycle: Lifecycle, question: Question) -> None:
+def _check_digest(lifecycle: Lifecycle, state: StateSnapshot, question: Question) -> None:
     """Who names a content means that content, whatever guards the step has."""
     if question.request.digest is None:
         return
     refusal = digest_matches(question)
     if refusal is not None:
-        refusal.allowed_events = lifecycle.allowed_events(question.state.states)
+        refusal.allowed_events = lifecycle.allowed_events(state.states)
         raise refusal
 
 
@@ -108,22 +74,31 @@ def _event_of(lifecycle: Lifecycle, state: StateSnapshot, request: Transition) -
         return None
     reachable: dict[str, str] = {}
     for candidate in lifecycle.chart.transitions:
-        leaf = _leaf_after(lifecycle, state, candidate)
-        if leaf is not None:
+        for leaf in _leaves_after(lifecycle, state, candidate):
             reachable.setdefault(leaf, candidate.event)
     if target not in reachable:
         raise _out_of_reach(lifecycle, state, target, reachable)
     return reachable[target]
 
 
-def _leaf_after(
-    lifecycle: Lifecycle, state: StateSnapshot, candidate: ChartTransition
-) -> str | None:
-    """Return the leaf that `candidate` leads to from here, None when it leads to none or several."""
-    if candidate.event not in lifecycle.allowed_events(state.states):
-        return None
-    taken = step(lifecycle.chart, state.states, candidate.event, lambda one: one is candidate)
-    return taken.leaves[0] if taken is not None and len(taken.leaves) == 1 else None
+def _leaves_after(lifecycle: Lifecycle, state: StateSnapshot, candidate: Candidate) -> list[str]:
+    """Return the single leaves that `candidate` may lead to from here, whatever guards say."""
+    event, chart = candidate.event, lifecycle.chart
+    if not event or "*" in event or is_reserved(event) or not chart.accepts(state.states, event):
+        return []
+    found = []
+    for goes_on in (False, True):  # With and without the eventless steps that guards may allow.
+
+        def allows(one: Candidate, *_: object, goes_on: bool = goes_on) -> bool:
+            return one is candidate or (goes_on and not one.event)
+
+        try:
+            taken = step(chart, state.states, state.history, event, allows)
+        except RunawayError:
+            continue  # Guards keep it from going round, or the command itself is told.
+        if taken is not None and len(taken.leaves) == 1:
+            found.append(taken.leaves[0])
+    return found
 
 
 def _out_of_reach(
@@ -131,23 +106,11 @@ def _out_of_reach(
 ) -> InvalidTransitionError:
     names = ", ".join(reachable) or "none"
     return InvalidTransitionError(
-        f"{state.manifest_id} cannot go from {state.state} to {target} in one event; "
+        f"{state.manifest_id} cannot go from {shown(state)} to {target} in one event; "
         f"states within reach: {names}",
         suggestion=f"manifestctl explain {state.manifest_id}",
         details={"state": state.state, "target": target, "reachable": list(reachable)},
         allowed_events=lifecycle.allowed_events(state.states),
-    )
-
-
-def _no_such_event(lifecycle: Lifecycle, state: StateSnapshot, event: str) -> CommandError:
-    allowed = lifecycle.allowed_events(state.states)
-    known = "" if event in lifecycle.events else f" ({lifecycle.name} has no such event at all)"
-    return InvalidTransitionError(
-        f"{state.manifest_id} is in {state.state}, which does not accept {event}{known}; "
-        f"it accepts: {', '.join(allowed) or 'nothing, it is final'}",
-        suggestion=f"manifestctl explain {state.manifest_id}",
-        details={"state": state.state, "event": event},
-        allowed_events=allowed,
     )
 
 
@@ -160,7 +123,7 @@ def revert(case: Case) -> Decision:
     last = state.reversible[-1] if state.reversible else None
     if last is None or last.states_to != state.state or last.digest != state.digest:
         raise InvalidTransitionError(
-            f"there is no step of {state.manifest_id} that could be reverted from {state.state}",
+            f"there is no step of {state.manifest_id} that could be reverted from {shown(state)}",
             suggestion=f"manifestctl history {state.manifest_id}",
             details={"state": state.state, "event": "revert"},
             allowed_events=lifecycle.allowed_events(state.states),
@@ -175,4 +138,5 @@ def revert(case: Case) -> Decision:
         payload=case.payload(request.reason),
         event="revert",
         reverts=last.version,
+        history=None if last.history == state.history else last.history,
     )

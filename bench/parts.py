@@ -72,7 +72,7 @@ def kernel_step(repeats: int) -> Figure:
     """One step of the statechart, guards answered at once."""
     rules = Rules()
     chart = rules.lifecycles.get(rules.lifecycle_for("mcp-server").name).chart
-    took_ns = timed_ns(lambda: step(chart, ("REVIEWED",), "approve", lambda _: True), repeats)
+    took_ns = timed_ns(lambda: step(chart, ("REVIEWED",), {}, "approve", lambda *_: True), repeats)
     value_us = percentile(took_ns, 0.5) / 1e3
     return Figure(
         "kernel_step", value_us, "us", KERNEL_STEP_MAX_US, note=f"median of {len(took_ns)}"

@@ -12,15 +12,15 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from protocol import commands, events, limits, replies, snapshots
+from protocol import commands, events, limits, record, replies
 from protocol.errors import ERROR_CLASSES, ErrorBody
 
 PATH: Final = Path(__file__).resolve().with_name("protocol.md")
 # Structs that results hold, in the order in which a reader meets them.
 PARTS: Final = (
     replies.ManifestSummary,
-    snapshots.Approval,
-    snapshots.Rejection,
+    record.Approval,
+    record.Rejection,
     replies.Explanation,
 )
 PLAIN: Final[dict[type, str]] = {

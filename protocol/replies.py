@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from protocol.events import StateName
-from protocol.snapshots import Approval, Rejection, StateSnapshot
+from protocol.record import Approval, Rejection
+from protocol.snapshots import StateSnapshot
 
 UNSET = msgspec.UNSET
 Unset = msgspec.UnsetType

@@ -27,8 +27,9 @@ from daemon.journal.disk import Disk
 from daemon.journal.recovery import JournalEnd, RecoveredJournal, recover_journal
 from daemon.journal.reserve import RESERVE_SIZE_BYTES, Reserve
 from protocol.events import CommittedEvent
+from protocol.record import ReplayError
 from protocol.replies import ManifestSummary
-from protocol.snapshots import ReplayError, StateSnapshot, replay
+from protocol.snapshots import StateSnapshot, replay
 
 log = logging.getLogger(__name__)
 

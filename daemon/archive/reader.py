@@ -18,13 +18,8 @@ from daemon.archive.log import check_length, checked_events, last_event, read_lo
 from daemon.errors import DamagedStoreError
 from daemon.journal.disk import Disk
 from protocol.events import CommittedEvent, DamagedEventError
-from protocol.snapshots import (
-    DamagedSnapshotError,
-    ReplayError,
-    StateSnapshot,
-    decode_snapshot,
-    replay,
-)
+from protocol.record import ReplayError
+from protocol.snapshots import DamagedSnapshotError, StateSnapshot, decode_snapshot, replay
 
 log = logging.getLogger(__name__)
 

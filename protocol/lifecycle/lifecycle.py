@@ -1,6 +1,6 @@
-"""Lifecycles: a statechart with permissions, named `id@version`, read from TOML.
+"""A lifecycle: a statechart with permissions, compiled, named `id@version`.
 
-Promise:  a `Lifecycle` that was loaded names only guards and actions that exist.
+Promise:  a `Lifecycle` that was loaded names only states, guards and actions that exist.
 Assume:   the text is hostile; nothing in it is ever evaluated.
 Not here: what the guards decide (`actors.guards`), what the actions record (`snapshots`).
 """
@@ -12,10 +12,13 @@ from typing import Final, Self
 import msgspec
 
 from protocol.errors import ManifestdError, did_you_mean
+from protocol.lifecycle.compiler import to_form
+from protocol.lifecycle.definition import LifecycleDefinition
 from protocol.principals import ROLES
-from protocol.snapshots import ACTIONS
-from protocol.statechart.compiled import Chart, ChartError, compile_chart
-from protocol.statechart.definition import StateDefinition
+from protocol.record import ACTIONS
+from protocol.statechart.compiled import Chart, is_reserved, matches
+from protocol.statechart.compiler import ChartError, compile_chart
+from protocol.statechart.definition import Action
 
 MUTABLE: Final = "mutable"  # The tag of states in which the document may be revised.
 GUARDS: Final = (
@@ -40,19 +43,8 @@ class LifecycleError(ManifestdError):
         self.reason = reason
 
 
-class LifecycleDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A lifecycle file. `roles`: for each event the roles that permit it; none: every role."""
-
-    id: str
-    version: int
-    initial: str
-    states: dict[str, StateDefinition]
-    roles: dict[str, list[str]] = msgspec.field(default_factory=dict)
-    description: str | None = None
-
-
 class Lifecycle:
-    """A compiled lifecycle. Immutable."""
+    """A compiled lifecycle. Immutable. `events`: every event that somebody may send, as described."""
 
     def __init__(self, definition: LifecycleDefinition) -> None:
         self.definition = definition
@@ -60,31 +52,41 @@ class Lifecycle:
         if _ID.fullmatch(definition.id) is None or definition.version < 1:
             reason = "its id is 1 to 63 of a-z 0-9 -, its version a number from 1"
             raise LifecycleError(self.name, reason)
-        root = StateDefinition(initial=definition.initial, states=definition.states)
         try:
-            self.chart: Chart = compile_chart(definition.id, root)
+            self.chart: Chart = compile_chart(definition.id, to_form(definition))
         except ChartError as error:
             raise LifecycleError(self.name, str(error)) from error
         self._check_actions_and_guards()
         self.events: tuple[str, ...] = tuple(
-            dict.fromkeys(transition.event for transition in self.chart.transitions)
+            dict.fromkeys(
+                transition.event
+                for transition in self.chart.transitions
+                if transition.event and not is_reserved(transition.event)
+            )
         )
         for event, roles in definition.roles.items():
             self._check("roles", "event", event, list(self.events))
             for role in roles:
                 self._check(f"roles.{event}", "role", role, list(ROLES))
+        # The longest first: who may send `note.private` is not asked of `note`, or of `*`.
+        self._roles = sorted(definition.roles.items(), key=_weight, reverse=True)
         self._allowed: dict[tuple[str, ...], list[str]] = {}
 
     def _check_actions_and_guards(self) -> None:
         for transition in self.chart.transitions:
             place = f"{transition.source.id}.on.{transition.event}"
-            for guard in transition.guards:
+            guards = transition.guard
+            assert guards is None or isinstance(guards, tuple)
+            for guard in guards or ():
                 self._check(place, "guard", guard, list(GUARDS))
-            for action in transition.actions:
-                self._check(place, "action", action, list(ACTIONS))
+            self._check_actions(place, transition.actions)
         for node in self.chart.nodes.values():
-            for action in (*node.entry, *node.exit):
-                self._check(node.id, "action", action, list(ACTIONS))
+            self._check_actions(node.id, (*node.entry, *node.exit))
+
+    def _check_actions(self, place: str, actions: tuple[Action, ...]) -> None:
+        for action in actions:
+            if isinstance(action, str):
+                self._check(place, "action", action, list(ACTIONS))
 
     def _check(self, place: str, what: str, name: str, known: list[str]) -> None:
         if name not in known:
@@ -99,9 +101,20 @@ class Lifecycle:
             events = self._allowed[states] = self.chart.events(states)
         return events
 
+    def knows(self, event: str) -> bool:
+        """Tell whether any state has a transition for `event`."""
+        return not is_reserved(event) and any(matches(one, event) for one in self.events)
+
     def roles_for(self, event: str) -> list[str] | None:
-        """Return the roles that permit `event`, or None when every role does."""
-        return self.definition.roles.get(event)
+        """Return the roles that permit `event`, or None when every role does.
+
+        An entry permits what a transition of that name takes: `approve` also `approve.again`,
+        which the state would take for `approve`. The longest entry that fits decides.
+        """
+        roles = self.definition.roles
+        if event in roles:
+            return roles[event]
+        return next((found for name, found in self._roles if matches(name, event)), None)
 
     def is_mutable(self, states: tuple[str, ...]) -> bool:
         """Tell whether the document may be revised in `states`."""
@@ -120,3 +133,8 @@ class Lifecycle:
     def to_json(self) -> bytes:
         """Return the definition as JSON, as the store keeps it and the wire sends it."""
         return msgspec.json.encode(self.definition, order="deterministic")
+
+
+def _weight(entry: tuple[str, list[str]]) -> int:
+    descriptor = entry[0]
+    return 0 if descriptor == "*" else len(descriptor.removesuffix(".*"))

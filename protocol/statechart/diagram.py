@@ -40,12 +40,12 @@ def mermaid(chart: Chart, counts: Mapping[str, int], active: Collection[str] = (
     """Return `chart` as a Mermaid `stateDiagram-v2`; the leaves in `active` have class `active`."""
     root = chart.root
     lines = ["stateDiagram-v2"]
-    if root.candidates:  # Else its frame says nothing.
+    if root.on:  # Else its frame says nothing.
         lines += _mermaid_node(root, counts, _INDENT)
     else:
         lines += _mermaid_children(root, counts, _INDENT)
     lines += [
-        f"{_INDENT}{_mermaid_id(transition.source)} --> {_mermaid_id(target)} : {transition.event}"
+        f"{_INDENT}{_mermaid_id(transition.source)} --> {_mermaid_id(target)} : {transition.event or 'always'}"
         for transition in chart.transitions
         for target in transition.targets or (transition.source,)
     ]
@@ -73,8 +73,8 @@ def _mermaid_node(node: Node, counts: Mapping[str, int], indent: str) -> Iterato
 
 
 def _mermaid_children(node: Node, counts: Mapping[str, int], indent: str) -> Iterator[str]:
-    if node.initial is not None:
-        yield f"{indent}[*] --> {_mermaid_id(node.initial)}"
+    for first in node.initial:
+        yield f"{indent}[*] --> {_mermaid_id(first)}"
     for child in node.children:
         if node.type is NodeType.PARALLEL and child is not node.children[0]:
             yield f"{indent}--"
@@ -93,15 +93,14 @@ def _text_node(
 ) -> Iterator[str]:
     parent = node.ancestors[0] if node.ancestors else None
     notes = [
-        *(["initial"] if parent is not None and parent.initial is node else []),
+        *(["initial"] if parent is not None and node in parent.initial else []),
         *([node.type.value] if node.type in (NodeType.PARALLEL, NodeType.FINAL) else []),
     ]
     mark = ">" if node.is_leaf and node.id in active else " "
     yield " ".join([f"{mark}{indent} {_label(node, counts)}", *notes])
-    for candidates in node.candidates.values():
-        for transition in candidates:
-            targets = " + ".join(target.id for target in transition.targets) or "(stays)"
-            yield f"  {indent}{_INDENT}{transition.event} -> {targets}"
+    for transition in (*node.on, *node.always):
+        targets = " + ".join(target.id for target in transition.targets) or "(stays)"
+        yield f"  {indent}{_INDENT}{transition.event or 'always'} -> {targets}"
     for child in node.children:
         yield from _text_node(child, counts, active, indent + "  ")
 

@@ -1,202 +1,208 @@
-"""One step of a statechart: from leaf states and an event to leaf states and actions.
+"""One step of a statechart: an event, and everything that it causes (a macrostep).
 
-Promise:  pure; the same chart, configuration, event and guard answers give the same step. What is
-          selected, preempted, exited and entered, and in which order, is Appendix D of the W3C
-          SCXML recommendation (https://www.w3.org/TR/scxml/#AlgorithmforSCXMLInterpretation).
-Assume:   `leaves` is a configuration of this chart, sorted by name.
+Promise:  pure; the same chart, configuration, history, event and guard answers give the same step.
+          What is selected, preempted and run, and in which order, is Appendix D of the W3C SCXML
+          recommendation (https://www.w3.org/TR/scxml/#AlgorithmforSCXMLInterpretation). A step
+          that would never end is reported.
+Assume:   `leaves` is a configuration of this chart, sorted by name; `history` is what the steps
+          before recorded.
 Not here: what a guard or an action means; the caller answers for guards and records actions.
 """
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from protocol.statechart.compiled import Chart, Node, Transition
-from protocol.statechart.definition import NodeType
+from protocol.errors import ManifestdError
+from protocol.statechart.compiled import Chart, Transition
+from protocol.statechart.definition import Cancel, Send
+from protocol.statechart.moving import (
+    History,
+    Microstep,
+    active_nodes,
+    domain_of,
+    enter_chart,
+    move,
+)
 
-MEMO_SIZE_MAX: Final = 10_000  # Steps remembered per chart; parallel regions multiply.
+MEMO_SIZE_MAX: Final = 10_000  # Microsteps remembered per chart; parallel regions multiply.
+MICROSTEPS_MAX: Final = 100  # Eventless and internal ones after one event; a cycle has no end.
+NO_HISTORY: Final[History] = {}
+
+# A candidate, the leaves that are active when it is asked for, and the actions run so far.
+Allows = Callable[[Transition, tuple[str, ...], Sequence[str]], bool]
 
 
-class Step:
-    """What one event does. `leaves` is the new configuration, sorted by name."""
+class RunawayError(ManifestdError):
+    """A step went on and on: `always` transitions or raised events make a cycle."""
 
-    __slots__ = ("actions", "entered", "exited", "leaves", "transitions")
-
-    def __init__(
-        self,
-        transitions: tuple[Transition, ...],
-        exited: tuple[str, ...],
-        entered: tuple[str, ...],
-        actions: tuple[str, ...],
-        leaves: tuple[str, ...],
-    ) -> None:
-        self.transitions = transitions
-        self.exited = exited
-        self.entered = entered
-        self.actions = actions
+    def __init__(self, chart_id: str, event: str | None, leaves: tuple[str, ...]) -> None:
+        what = "entering it" if event is None else event
+        super().__init__(
+            f"{chart_id}: {what} is still not finished in {' + '.join(leaves)} after "
+            f"{MICROSTEPS_MAX} steps of its own; break the cycle of 'always' and 'raise'"
+        )
+        self.event = event
         self.leaves = leaves
 
 
-def initial_step(chart: Chart) -> Step:
-    """Return the step that enters the chart."""
-    entry: set[Node] = set()
-    _enter(chart.root, entry)
-    entered = _in_order(entry)
-    return Step(
-        (),
-        (),
-        tuple(node.id for node in entered),
-        tuple(action for node in entered for action in node.entry),
-        _leaves(entry),
-    )
+class Macrostep:
+    """What one event does.
+
+    `leaves`: the new configuration, sorted by name; `history`: what history states hold then;
+    `transitions`, `actions`, `timers`: all that were taken, run, armed and cancelled, in order;
+    `is_done`: the chart has reached its end.
+    """
+
+    __slots__ = ("actions", "history", "is_done", "leaves", "timers", "transitions")
+
+    def __init__(
+        self,
+        chart: Chart,
+        leaves: tuple[str, ...],
+        history: History,
+        transitions: tuple[Transition, ...],
+        actions: tuple[str, ...],
+        timers: tuple[Send | Cancel, ...],
+    ) -> None:
+        self.leaves = leaves
+        self.history = {name: list(states) for name, states in history.items()}
+        self.transitions = transitions
+        self.actions = actions
+        self.timers = timers
+        self.is_done = len(leaves) == 1 and chart.nodes[leaves[0]].is_end
+
+
+def start(chart: Chart, allows: Allows) -> Macrostep:
+    """Return the step that enters the chart; `RunawayError` when it never ends."""
+    first = enter_chart(chart)
+    return _settle(chart, None, first, {}, (), allows)
 
 
 def step(
-    chart: Chart, leaves: tuple[str, ...], event: str, allows: Callable[[Transition], bool]
-) -> Step | None:
+    chart: Chart, leaves: tuple[str, ...], history: History, event: str, allows: Allows
+) -> Macrostep | None:
     """Return what `event` does in configuration `leaves`, or None when nothing is enabled.
 
-    `allows(transition)` answers whether the transition's guards hold; it is asked in document
-    order, and only until it says yes for a leaf.
+    `allows` answers whether the guard of a candidate holds; it is asked in document order, and
+    only until it says yes for a leaf. `RunawayError`: the step never ends.
     """
-    enabled = _select(chart, leaves, event, allows)
-    if not enabled:
-        return None
-    key = (leaves, tuple(transition.order for transition in enabled))
+    if len(leaves) == 1:
+        for one in chart.candidates(leaves[0], event):
+            if one.guard is None or allows(one, leaves, ()):
+                enabled: tuple[Transition, ...] = (one,)
+                break
+        else:
+            return None
+    else:
+        enabled = _enabled(chart, leaves, history, event, (), allows)
+        if not enabled:
+            return None
+    if chart.has_histories:
+        first = move(chart, leaves, history, enabled)
+        return _settle(chart, event, first, history, enabled, allows)
+    key = (leaves, enabled)
     known = chart.memo.get(key)
-    if isinstance(known, Step):
+    if isinstance(known, Macrostep):
         return known
-    result = _microstep(chart, leaves, enabled)
-    if len(chart.memo) < MEMO_SIZE_MAX:
-        chart.memo[key] = result
+    first = move(chart, leaves, NO_HISTORY, enabled)
+    result = _settle(chart, event, first, NO_HISTORY, enabled, allows)
+    if _is_settled(chart, first) and len(chart.memo) < MEMO_SIZE_MAX:
+        chart.memo[key] = result  # No guard was asked after the first: it is always so.
     return result
 
 
-def _select(
-    chart: Chart, leaves: tuple[str, ...], event: str, allows: Callable[[Transition], bool]
-) -> list[Transition]:
-    if len(leaves) == 1:
-        node = chart.nodes[leaves[0]]
-        chosen = _first_enabled(node, event, allows)
-        return [] if chosen is None else [chosen]
-    selected: list[Transition] = []
-    for leaf in sorted((chart.nodes[name] for name in leaves), key=lambda node: node.order):
-        chosen = _first_enabled(leaf, event, allows)
-        if chosen is not None and chosen not in selected:
-            selected.append(chosen)
-    return _remove_conflicting(chart, leaves, selected)
+def _is_settled(chart: Chart, microstep: Microstep) -> bool:
+    """Tell whether nothing can follow from `microstep`."""
+    if chart.has_always:
+        return False
+    return not any(
+        chart.candidates(leaf, event) for event in microstep.raised for leaf in microstep.leaves
+    )
 
 
-def _first_enabled(
-    leaf: Node, event: str, allows: Callable[[Transition], bool]
-) -> Transition | None:
-    for node in (leaf, *leaf.ancestors):
-        for transition in node.candidates.get(event, ()):
-            if allows(transition):
-                return transition
-    return None
+def _settle(
+    chart: Chart,
+    event: str | None,
+    first: Microstep,
+    history: History,
+    enabled: tuple[Transition, ...],
+    allows: Allows,
+) -> Macrostep:
+    """Go on from the first microstep until nothing is enabled (the inner loop of mainEventLoop)."""
+    queue = deque(first.raised)
+    leaves = first.leaves
+    kept = {**history, **first.history}
+    transitions, actions, timers = list(enabled), list(first.actions), list(first.timers)
+    taken = 0
+    while not chart.nodes[leaves[0]].is_end:
+        chosen: tuple[Transition, ...] = ()
+        if chart.has_always:
+            chosen = _enabled(chart, leaves, kept, None, actions, allows)
+        if not chosen:
+            if not queue:
+                break
+            chosen = _enabled(chart, leaves, kept, queue.popleft(), actions, allows)
+            if not chosen:
+                continue
+        taken += 1
+        if taken > MICROSTEPS_MAX:
+            raise RunawayError(chart.root.id, event, leaves)
+        following = move(chart, leaves, kept, chosen)
+        leaves = following.leaves
+        kept.update(following.history)
+        queue.extend(following.raised)
+        transitions += chosen
+        actions += following.actions
+        timers += following.timers
+    return Macrostep(chart, leaves, kept, tuple(transitions), tuple(actions), tuple(timers))
 
 
-def _remove_conflicting(
-    chart: Chart, leaves: tuple[str, ...], selected: list[Transition]
-) -> list[Transition]:
+def _enabled(
+    chart: Chart,
+    leaves: tuple[str, ...],
+    history: History,
+    event: str | None,
+    actions: Sequence[str],
+    allows: Allows,
+) -> tuple[Transition, ...]:
+    """Return the transitions to take (selectTransitions; without event selectEventless…)."""
+    selected: dict[Transition, None] = {}
+    ordered = (
+        leaves if len(leaves) == 1 else sorted(leaves, key=lambda name: chart.nodes[name].order)
+    )
+    for leaf in ordered:
+        if event is None:
+            candidates = [one for node in chart.nodes[leaf].line() for one in node.always]
+        else:
+            candidates = list(chart.candidates(leaf, event))
+        for one in candidates:
+            if one in selected or one.guard is None or allows(one, leaves, actions):
+                selected[one] = None
+                break
+    if len(selected) < 2:  # noqa: PLR2004 (one alone conflicts with nothing)
+        return tuple(selected)
+    return _without_conflicts(chart, leaves, history, list(selected))
+
+
+def _without_conflicts(
+    chart: Chart, leaves: tuple[str, ...], history: History, selected: list[Transition]
+) -> tuple[Transition, ...]:
+    """Keep of those that leave the same states the innermost, else the first."""
+    active = active_nodes(chart, leaves)
+    left = {}
+    for one in selected:
+        domain = domain_of(chart, one, history)
+        left[one] = {node for node in active if domain in node.ancestors} if domain else set()
     kept: list[Transition] = []
     for new in selected:
-        preempted: list[Transition] = []
+        preempted = []
         for old in kept:
-            if _exit_set(chart, leaves, [new]) & _exit_set(chart, leaves, [old]):
+            if left[new] & left[old]:
                 if old.source not in new.source.ancestors:
                     break  # The earlier one is no ancestor's: it wins.
                 preempted.append(old)
         else:
             kept = [old for old in kept if old not in preempted]
             kept.append(new)
-    return kept
-
-
-def _active(chart: Chart, leaves: tuple[str, ...]) -> set[Node]:
-    nodes = {chart.nodes[leaf] for leaf in leaves}
-    return nodes | {ancestor for node in nodes for ancestor in node.ancestors}
-
-
-def _domain(transition: Transition) -> Node | None:
-    if not transition.targets:
-        return None
-    source, targets = transition.source, transition.targets
-    if (
-        transition.internal
-        and source.type is NodeType.COMPOUND
-        and all(source in target.ancestors for target in targets)
-    ):
-        return source
-    for ancestor in source.ancestors:  # The least common compound ancestor.
-        if ancestor.type is NodeType.COMPOUND and all(ancestor in t.ancestors for t in targets):
-            return ancestor
-    return source  # The root's own: all other states have it, a compound one, in common.
-
-
-def _exit_set(chart: Chart, leaves: tuple[str, ...], transitions: list[Transition]) -> set[Node]:
-    active = _active(chart, leaves)
-    exited: set[Node] = set()
-    for transition in transitions:
-        domain = _domain(transition)
-        if domain is not None:
-            exited |= {node for node in active if domain in node.ancestors}
-    return exited
-
-
-def _microstep(chart: Chart, leaves: tuple[str, ...], enabled: list[Transition]) -> Step:
-    exit_set = _exit_set(chart, leaves, enabled)
-    entry_set: set[Node] = set()
-    for transition in enabled:
-        # All targets before any ancestor: a region that a later target names is not entered by
-        # default for the sake of an earlier one.
-        for target in transition.targets:
-            _enter(target, entry_set)
-        domain = _domain(transition)
-        for target in transition.targets:
-            assert domain is not None
-            _enter_ancestors(target, domain, entry_set)
-    exited = _in_order(exit_set)[::-1]
-    entered = _in_order(entry_set)
-    actions = [action for node in exited for action in node.exit]
-    actions += [action for transition in enabled for action in transition.actions]
-    actions += [action for node in entered for action in node.entry]
-    return Step(
-        tuple(enabled),
-        tuple(node.id for node in exited),
-        tuple(node.id for node in entered),
-        tuple(actions),
-        _leaves((_active(chart, leaves) - exit_set) | entry_set),
-    )
-
-
-def _enter(node: Node, entry: set[Node]) -> None:
-    """Add `node` and what it enters by default (addDescendantStatesToEnter)."""
-    entry.add(node)
-    if node.type is NodeType.COMPOUND:
-        assert node.initial is not None
-        _enter(node.initial, entry)
-    elif node.type is NodeType.PARALLEL:
-        for child in node.children:
-            if not any(child is other or child in other.ancestors for other in entry):
-                _enter(child, entry)
-
-
-def _enter_ancestors(target: Node, domain: Node, entry: set[Node]) -> None:
-    """Add what lies between `target` and `domain` (addAncestorStatesToEnter)."""
-    for ancestor in target.ancestors:
-        if ancestor is domain:
-            return
-        entry.add(ancestor)
-        if ancestor.type is NodeType.PARALLEL:
-            for child in ancestor.children:
-                if not any(child is other or child in other.ancestors for other in entry):
-                    _enter(child, entry)
-
-
-def _in_order(nodes: set[Node]) -> list[Node]:
-    return sorted(nodes, key=lambda node: node.order)
-
-
-def _leaves(nodes: set[Node]) -> tuple[str, ...]:
-    return tuple(sorted(node.id for node in nodes if node.is_leaf))
+    return tuple(kept)

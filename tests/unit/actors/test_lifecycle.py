@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors.guards import Question, content_approved
+from actors.builtin_guards import content_approved
+from actors.question import Question
 from actors.rules import Rules
 from protocol.commands import Write
 from protocol.errors import CommandError
@@ -322,7 +323,16 @@ async def test_an_approval_of_other_content_does_not_register() -> None:
 
         def verdict(state: StateSnapshot) -> CommandError | None:
             return content_approved(
-                Question(state, "register", step("register"), principal, Rules())
+                Question(
+                    state,
+                    "register",
+                    step("register"),
+                    principal,
+                    Rules(),
+                    now=state.updated_at,
+                    leaves=state.states,
+                    approvals=state.approvals,
+                )
             )
 
         assert verdict(state) is None

@@ -7,13 +7,14 @@ from typing import NoReturn
 import pytest
 
 import actors.actor
-import actors.guards
+import actors.builtin_guards
 from actors.case import Case, Decision
 from actors.decide import decide
 from actors.ports import AppendRefusal
 from protocol.errors import CorruptError
 from protocol.events import CommittedEvent
-from protocol.snapshots import ReplayError, StateSnapshot, apply
+from protocol.record import ReplayError
+from protocol.snapshots import StateSnapshot, apply
 from tests.support.engines import (
     ALICE,
     BOB,
@@ -35,7 +36,7 @@ def _crash(*_arguments: object) -> NoReturn:
 
 def _break(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     if what == "guard":
-        monkeypatch.setitem(actors.guards.GUARDS, "four_eyes", _crash)
+        monkeypatch.setitem(actors.builtin_guards.GUARDS, "four_eyes", _crash)
     elif what == "decide":
         monkeypatch.setattr(actors.actor, "decide", _crash)
     else:

@@ -25,7 +25,8 @@ from protocol.events import (
     state_names,
     timestamp,
 )
-from protocol.snapshots import ReplayError, StateSnapshot, apply
+from protocol.record import ReplayError
+from protocol.snapshots import StateSnapshot, apply
 from tests.support.make_fixtures import History, sample_history, sealed
 
 EVENTS = Path(__file__).resolve().parents[3] / "fixtures/events"

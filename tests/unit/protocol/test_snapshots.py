@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from protocol.events import CommittedEvent
 from protocol.limits import REMEMBERED_COMMANDS_MAX
+from protocol.record import ACTIONS, ReplayError
 from protocol.snapshots import (
-    ACTIONS,
     DamagedSnapshotError,
-    ReplayError,
     StateSnapshot,
     apply,
     decode_snapshot,
@@ -76,7 +75,9 @@ def histories(draw: st.DrawFn) -> History:
             members["timers"] = draw(
                 st.lists(st.fixed_dictionaries({"b": texts, "a": texts}), max_size=2)
             )
-            members["urn"] = draw(st.none() | st.just("urn:proto:agent:x@1"))
+            urns = st.sampled_from(["urn:proto:agent:x@1", "urn:proto:agent:x@2"])
+            registers = "record_registration" in members["actions"]
+            members["urn"] = draw(urns if registers else st.none() | urns)
         if kind == "reverted":
             members["reverts"] = draw(st.integers(1, len(history.events)))
         states_to: Any = draw(st.sampled_from(["DRAFT", "REVIEWED", ["A", "B"]]))
@@ -289,6 +290,10 @@ def test_a_second_creation_and_a_transition_from_nowhere_are_refused() -> None:
     history = approved_history()
     history.add("transitioned", "X", states_from=None, actions=["allow_revert"])
     with pytest.raises(ReplayError, match="comes from no state"):
+        replay(history.events)
+    history = approved_history()
+    history.add("transitioned", "X", actions=["record_registration"])
+    with pytest.raises(ReplayError, match="registers no URN"):
         replay(history.events)
     history = History()
     history.add("commented", "DRAFT")

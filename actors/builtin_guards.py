@@ -1,0 +1,118 @@
+"""The built-in guards: questions a transition asks before it is taken.
+
+Promise:  pure; a guard returns None or the refusal, and the refusal says what would help.
+Not here: permission (`protocol.principals`), and which transition asks what (the lifecycle).
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from actors.question import Question
+from protocol.errors import (
+    CommandError,
+    GuardRejectedError,
+    ManifestInvalidError,
+    UrnConflictError,
+)
+
+SHOWN_PROBLEMS: Final = 3  # In the message; all of them are in the details.
+
+
+def _rejected(guard: str, message: str, suggestion: str | None = None) -> GuardRejectedError:
+    return GuardRejectedError(message, suggestion=suggestion, details={"guard": guard})
+
+
+def manifest_valid(question: Question) -> CommandError | None:
+    """The document is valid for its kind."""
+    problems = question.rules.verdict(question.state).problems
+    if not problems:
+        return None
+    state = question.state
+    shown = "; ".join(f"{one.path or '/'}: {one.reason}" for one in problems[:SHOWN_PROBLEMS])
+    more = f" (and {len(problems) - SHOWN_PROBLEMS} more)" if len(problems) > SHOWN_PROBLEMS else ""
+    return ManifestInvalidError(
+        f"{state.manifest_id} is no valid {state.kind}: {shown}{more}",
+        path=problems[0].path,
+        suggestion=f"manifestctl revise {state.manifest_id} FILE",
+        details={
+            "guard": "manifest_valid",
+            "problems": [{"path": one.path, "reason": one.reason} for one in problems],
+        },
+    )
+
+
+def reason_given(question: Question) -> CommandError | None:
+    """The command gives a reason that is not blank."""
+    if question.request.reason and question.request.reason.strip():
+        return None
+    return _rejected("reason_given", f"{question.event} takes a reason", "add --reason TEXT")
+
+
+def digest_matches(question: Question) -> CommandError | None:
+    """The content is the one the command names, when it names one."""
+    wanted, actual = question.request.digest, question.state.digest
+    if wanted is None or wanted == actual:
+        return None
+    return GuardRejectedError(
+        f"{question.state.manifest_id} has the content {actual}, not {wanted}",
+        suggestion=f"manifestctl get {question.state.manifest_id}",
+        details={"guard": "digest_matches", "expected": wanted, "actual": actual},
+    )
+
+
+def four_eyes(question: Question) -> CommandError | None:
+    """Nobody approves content that he touched; by person, an asserted name is none."""
+    policy, principal = question.rules.policy, question.principal
+    if not policy.four_eyes:
+        return None
+    if principal.name in question.state.contributors:
+        return _rejected(
+            "four_eyes",
+            f"{principal.name} wrote this content and cannot approve it (four_eyes). "
+            "Ask another approver; with --dev, add --as NAME",
+        )
+    if not principal.authenticated and not policy.assertions_count:
+        return _rejected(
+            "four_eyes",
+            f"{principal.name} is only asserted by {principal.via} and does not count as a second "
+            "person (four_eyes). Let the approver connect under his own name",
+        )
+    return None
+
+
+def content_approved(question: Question) -> CommandError | None:
+    """The content is still what was approved."""
+    state = question.state
+    if any(approval.digest == state.digest for approval in question.approvals):
+        return None
+    return _rejected("content_approved", f"nobody approved the content {state.digest}")
+
+
+def urn_free(question: Question) -> CommandError | None:
+    """The manifest's URN names no other manifest."""
+    state, rules = question.state, question.rules
+    try:
+        urn = rules.urn(state)
+    except ManifestInvalidError as error:
+        return error
+    owner = rules.urn_owner(urn)
+    return None if owner in (None, state.manifest_id) else urn_taken(urn, owner or "?")
+
+
+def urn_taken(urn: str, owner: str) -> UrnConflictError:
+    """Return the refusal for a URN that manifest `owner` has."""
+    return UrnConflictError(
+        f"{urn} is the manifest {owner}",
+        suggestion=f"manifestctl get {owner}",
+        details={"guard": "urn_free", "urn": urn, "manifest_id": owner},
+    )
+
+
+GUARDS: Final[dict[str, Callable[[Question], CommandError | None]]] = {
+    "manifest_valid": manifest_valid,
+    "reason_given": reason_given,
+    "digest_matches": digest_matches,
+    "four_eyes": four_eyes,
+    "content_approved": content_approved,
+    "urn_free": urn_free,
+}

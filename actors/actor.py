@@ -25,6 +25,7 @@ from actors.builtin_guards import urn_taken
 from actors.case import Case, Unchanged
 from actors.decide import command_digest, decide, resolve
 from actors.drafts import canonical_document
+from actors.expiry import armed_timer
 from actors.letters import Answer, Letter
 from actors.mailbox import Mailbox
 from actors.memory import CommandMemory
@@ -218,7 +219,8 @@ class ManifestActor:
         letter.document = canonical_document(request)
         letter.digest = command_digest(request, letter.principal.name, letter.document)
         command_id, state = request.command_id, self.state
-        if command_id is None or state is None:
+        if command_id is None or state is None or armed_timer(state, request) is not None:
+            # An armed timer did not fire, whoever used its id for something else.
             self._decide(letter)
             return
         known = self._memory.get(command_id)

@@ -83,7 +83,7 @@ class Case:
             members["kind"] = state.kind
             members["lifecycle"] = state.lifecycle
         if "timers" not in members:
-            members["timers"] = []
+            members["timers"] = ()
         payload_bytes = encode_payload(payload)
         core = EventCore(
             event_id=stamp.event_id,

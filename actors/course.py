@@ -21,6 +21,7 @@ from protocol.record import Approval
 from protocol.snapshots import StateSnapshot
 from protocol.statechart.compiled import Transition as Candidate
 from protocol.statechart.kernel import Macrostep, RunawayError, start, step
+from protocol.timers import after_step, without
 
 RECORD_APPROVAL: Final = "record_approval"
 VOID_APPROVALS: Final = "void_approvals"
@@ -168,10 +169,19 @@ def stepped(
     event: str | None,
     roles: list[str],
     payload: Payload,
+    *,
+    fired: str | None = None,
     **members: Any,  # noqa: ANN401 (members of EventCore)
 ) -> NewEvent:
-    """Return the event that records the step `taken`, everything that it caused included."""
-    state = case.state
+    """Return the event that records the step `taken`, everything that it caused included.
+
+    `fired`: the id of the timer that is due, which is armed no longer.
+    """
+    state, stamp = case.state, case.stamp
+    armed = () if state is None else state.timers
+    if fired is not None:
+        armed = without(armed, fired)
+    members["timers"] = after_step(armed, taken.timers, stamp.event_id, stamp.at)
     if taken.history != ({} if state is None else state.history):
         members["history"] = taken.history
     if "record_registration" in taken.actions:

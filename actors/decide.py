@@ -13,6 +13,7 @@ import msgspec
 
 from actors.case import Case, Decision
 from actors.drafts import canonical, comment, create, revise
+from actors.expiry import Expire, expire
 from actors.rules import Rules
 from actors.steps import revert, transition
 from protocol.canonical import canonicalize_value
@@ -65,6 +66,8 @@ def command_digest(request: Write, principal: str, document: bytes | None) -> st
     Raises:
         BadRequestError: the context, or the patch, is nothing that JSON could say.
     """
+    if isinstance(request, Expire):
+        return digest_hex(_encoder.encode(("expire", principal, request.timer_id)))
     name = OP_BY_REQUEST[type(request)].name
     arguments: list[Any] = [name, principal, request.expected_version]
     if isinstance(request, Transition):
@@ -135,4 +138,5 @@ _HANDLERS: Final[dict[type[Write], Callable[[Case], Decision]]] = {
     Transition: transition,
     Revert: revert,
     Comment: comment,
+    Expire: expire,
 }

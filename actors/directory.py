@@ -19,11 +19,13 @@ import msgspec
 
 from actors.actor import ManifestActor, Phase, ReadState
 from actors.catalog import Catalog
+from actors.firing import Firing
 from actors.histories import chunks, rebuilt
 from actors.letters import Answer, Letter
 from actors.memory import FINGERPRINTS_MAX
 from actors.ports import EventStore, Publisher, Stamper
 from actors.rules import Rules
+from actors.timers import CallLater
 from protocol.commands import Create
 from protocol.errors import (
     CommandError,
@@ -60,16 +62,22 @@ class Directory:
         publisher: Publisher,
         *,
         actors_max: int = ACTORS_MAX,
+        call_later: CallLater | None = None,
     ) -> None:
         self.store = store
         self.stamper = stamper
-        self.catalog = Catalog(store.summaries())
+        rows = store.summaries()
+        self.catalog = Catalog(rows)
+        self.timers = Firing(stamper.now, self.tell).scheduler
+        for row in rows:
+            self.timers.set(row.manifest_id, row.timers)
         self.rules = rules.with_urn_owner(self.catalog.urn_owner)
         self.published = 0
         self.refusals = 0
         self._publisher = publisher
         self._actors: OrderedDict[str, ManifestActor] = OrderedDict()
         self._actors_max = actors_max
+        self._call_later = call_later
         self._tick = 0
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -84,11 +92,13 @@ class Directory:
         try:
             async with asyncio.TaskGroup() as self._group:
                 self._sweep_later()
+                self.timers.start(self._call_later or asyncio.get_running_loop().call_later)
                 try:
                     yield
                 finally:
                     assert self._timer is not None
                     self._timer.cancel()
+                    self.timers.stop()
         except BaseExceptionGroup as group:
             # Tasks do not raise, so this is what came from inside the context, as it was.
             failure = group.exceptions[0]
@@ -283,8 +293,9 @@ class Directory:
         actor.learn([event.core.command_id async for events in history for event in events])
 
     def state_changed(self, state: StateSnapshot) -> None:
-        """Bring catalog and store up to date with a state that a committed event made."""
+        """Bring catalog, timers and store up to date with a state that a committed event made."""
         self.catalog.update(ManifestSummary.of(state))
+        self.timers.set(state.manifest_id, state.timers)
         self.store.save_snapshot(state)
 
     def state_loaded(self, state: StateSnapshot) -> None:

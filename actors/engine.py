@@ -15,6 +15,7 @@ from actors.ports import EventStore, Publisher, Stamper
 from actors.queries import Queries
 from actors.rules import Rules
 from actors.stamps import SystemStamper
+from actors.timers import CallLater
 from protocol.canonical import strict_loads
 from protocol.commands import OP_BY_REQUEST, Create, Request, Write
 from protocol.errors import CommandError, InternalError, ShuttingDownError
@@ -32,7 +33,10 @@ class NobodyListens:
 
 
 class Engine:
-    """Directory, catalog and queries on top of a store."""
+    """Directory, catalog and queries on top of a store.
+
+    `call_later` is the loop's where none is given; timers of manifests wait by it.
+    """
 
     def __init__(
         self,
@@ -42,10 +46,16 @@ class Engine:
         stamper: Stamper | None = None,
         publisher: Publisher | None = None,
         actors_max: int = ACTORS_MAX,
+        call_later: CallLater | None = None,
     ) -> None:
         self.stamper = stamper or SystemStamper()
         self.directory = Directory(
-            store, rules, self.stamper, publisher or NobodyListens(), actors_max=actors_max
+            store,
+            rules,
+            self.stamper,
+            publisher or NobodyListens(),
+            actors_max=actors_max,
+            call_later=call_later,
         )
         self.queries = Queries(self.directory)
         self.commands = 0
@@ -63,10 +73,12 @@ class Engine:
     async def drain(self) -> None:
         """Refuse every further write, and return when what was accepted is answered.
 
+        No timer fires from now on; the next one to open the store fires what is overdue then.
         Reads go on; those that can take minutes are cut short with `SHUTTING_DOWN`.
         """
         self._draining = True
         self.queries.stop()
+        self.directory.timers.stop()
         await self.directory.settle()
 
     @property

@@ -169,3 +169,6 @@ class Stamper(Protocol):
 
     def stamp(self) -> Stamp:
         """Return the time and a fresh event id and salt."""
+
+    def now(self) -> str:
+        """Return the time alone, as the next stamp would have it."""

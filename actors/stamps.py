@@ -37,3 +37,7 @@ class SystemStamper:
         now_ns = self._clock_ns()
         event_id = uuid7(now_ns // 1_000_000, part[16:])
         return Stamp(timestamp(now_ns), event_id, part[:16].hex())
+
+    def now(self) -> str:
+        """Return the present."""
+        return timestamp(self._clock_ns())

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from protocol import commands, events, limits, record, replies
+from protocol import commands, events, limits, record, replies, timers
 from protocol.errors import ERROR_CLASSES, ErrorBody
 
 PATH: Final = Path(__file__).resolve().with_name("protocol.md")
@@ -21,6 +21,7 @@ PARTS: Final = (
     replies.ManifestSummary,
     record.Approval,
     record.Rejection,
+    timers.Timer,
     replies.Explanation,
 )
 PLAIN: Final[dict[type, str]] = {

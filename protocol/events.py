@@ -22,6 +22,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from protocol.errors import ManifestdError
+from protocol.timers import Timer
 
 GENESIS: Final = "0" * 64  # `prev` of a manifest's first event, and `log_hash` before seq 1.
 _CRC_SIZE: Final = len(b',"crc":"00000000"}')
@@ -66,7 +67,7 @@ class EventCore(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     """The hashed members, in the order in which they are written.
 
     `states_from` and `states_to` are leaf state names; `actions` names what the transition did to
-    the record (see `snapshots.ACTIONS`). Members with a default are left out when they have it.
+    the record (see `snapshots.ACTIONS`), `timers` are all that are armed after it. Members with a default are left out when they have it.
     """
 
     event_id: str
@@ -86,7 +87,7 @@ class EventCore(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     correlation_id: str
     causation_id: str | None
     digest: str
-    timers: list[dict[str, Any]]
+    timers: tuple[Timer, ...]
     kind: str
     actions: list[str] = msgspec.field(default_factory=list)
     history: dict[str, list[str]] | None = None

@@ -18,4 +18,5 @@ PAGE_SIZE_MAX: Final = 1000  # Keeps the reply under the message size for ordina
 PAGE_BYTES_MAX: Final = 2 << 20  # A page ends here even when fewer items than asked for fit.
 
 REMEMBERED_COMMANDS_MAX: Final = 256  # Per manifest, in its snapshot; older ones: events.log.
+TIMERS_MAX: Final = 64  # Armed on one manifest at once; all are in each of its events.
 CONTRIBUTORS_MAX: Final = 1000  # People who touched one manifest since its registration.

@@ -7,6 +7,7 @@ import msgspec
 from protocol.events import StateName
 from protocol.record import Approval, Rejection
 from protocol.snapshots import StateSnapshot
+from protocol.timers import Timer
 
 UNSET = msgspec.UNSET
 Unset = msgspec.UnsetType
@@ -33,8 +34,8 @@ class TransitionResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     dry_run: bool | Unset = UNSET
 
 
-class ManifestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A row of `list`, and of the store's index."""
+class ManifestSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A row of `list`, and of the store's index. `timers`: armed ones, left out without any."""
 
     manifest_id: str
     kind: str
@@ -48,6 +49,7 @@ class ManifestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     created_seq: int
     created_at: str
     updated_at: str
+    timers: tuple[Timer, ...] = ()
 
     @classmethod
     def of(cls, snapshot: StateSnapshot) -> "ManifestSummary":
@@ -65,6 +67,7 @@ class ManifestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             created_seq=snapshot.created_seq,
             created_at=snapshot.created_at,
             updated_at=snapshot.updated_at,
+            timers=snapshot.timers,
         )
 
 

@@ -36,6 +36,7 @@ from protocol.record import (
     unknown,
     with_people,
 )
+from protocol.timers import Timer
 
 _SEAL_SIZE: Final = len(',"sha256":""}') + 64
 
@@ -77,7 +78,7 @@ class StateSnapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reversible: tuple[Reversible, ...]
     registered: tuple[Registration, ...]
     history: dict[str, list[str]]
-    timers: list[dict[str, Any]]
+    timers: tuple[Timer, ...]
     context: dict[str, Any]
     head: str
     commands: tuple[RememberedCommand, ...]
@@ -154,7 +155,7 @@ def apply(state: StateSnapshot | None, committed: CommittedEvent) -> StateSnapsh
         reversible=record.reversible,
         registered=record.registered,
         history=state.history if core.history is None else core.history,
-        timers=core.timers,
+        timers=tuple(core.timers),
         context=context if payload is None or not payload.context else context | payload.context,
         head=committed.hash,
         commands=(*state.commands[1 - REMEMBERED_COMMANDS_MAX :], _remembered(committed, urn)),
@@ -204,7 +205,7 @@ def _created(committed: CommittedEvent) -> StateSnapshot:
         reversible=record.reversible,
         registered=record.registered,
         history=core.history or {},
-        timers=core.timers,
+        timers=tuple(core.timers),
         context={} if payload is None else payload.context,
         head=committed.hash,
         commands=(_remembered(committed, core.urn),),

@@ -12,6 +12,7 @@ from protocol.lifecycle.definition import (
     StateDefinition,
     TransitionDefinition,
 )
+from protocol.lifecycle.delays import parse_delay_ms
 from protocol.statechart.compiled import DONE
 from protocol.statechart.compiler import ChartError
 from protocol.statechart.definition import Action, NodeType, Raise, StateForm, TransitionForm
@@ -41,7 +42,11 @@ def _state(name: str, form: StateDefinition) -> StateForm:
         tags=tuple(form.tags),
         on=tuple(on),
         always=_candidates(form.always),
-        after=(),
+        after=tuple(
+            (parse_delay_ms(delay), transition)
+            for delay, candidates in form.after.items()
+            for transition in _candidates(candidates)
+        ),
         entry=_actions(form.entry),
         exit=_actions(form.exit),
         states={child: _state(child, state) for child, state in form.states.items()},

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from actors.engine import Engine
-from actors.ports import Stamp
+from actors.ports import Stamp, Stamper
 from actors.rules import Rules
 from protocol.commands import (
     ABSENT,
@@ -52,9 +52,12 @@ class CountingStamper:
     def stamp(self) -> Stamp:
         """Return the next second."""
         self.count += 1
+        return Stamp(self.now(), f"event-{self.count}", f"{self.count:032x}")
+
+    def now(self) -> str:
+        """Return the second that was stamped last."""
         minutes, seconds = divmod(self.count, 60)
-        at = f"2026-11-23T15:{minutes:02d}:{seconds:02d}.000000Z"
-        return Stamp(at, f"event-{self.count}", f"{self.count:032x}")
+        return f"2026-11-23T15:{minutes:02d}:{seconds:02d}.000000Z"
 
 
 class Recorder:
@@ -162,6 +165,7 @@ async def open_house(
     *,
     policy: Policy | None = None,
     rules: Rules | None = None,
+    stamper: Stamper | None = None,
     **settings: Any,  # noqa: ANN401 (of the engine)
 ) -> AsyncIterator[House]:
     """Run an engine; on the way out it is drained, and everybody must have been answered."""
@@ -169,7 +173,7 @@ async def open_house(
     engine = Engine(
         store,
         rules or Rules(policy=policy),
-        stamper=CountingStamper(),
+        stamper=stamper or CountingStamper(),
         publisher=recorder,
         **settings,
     )

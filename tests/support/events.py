@@ -72,7 +72,7 @@ class Chain:
             correlation_id="correlation",
             causation_id=None,
             digest=document_digest(self._document),
-            timers=[],
+            timers=(),
             kind="mcp-server",
             urn=urn,
             payload_digest=digest_hex(payload_bytes),

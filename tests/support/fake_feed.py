@@ -61,7 +61,7 @@ def event_line(
         correlation_id=f"e-{seq}",
         causation_id=None,
         digest="sha256:00",
-        timers=[],
+        timers=(),
         kind=kind,
         payload_digest=digest_hex(payload_bytes),
         prev=GENESIS,

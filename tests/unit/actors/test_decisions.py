@@ -14,6 +14,7 @@ from protocol.errors import InvalidTransitionError
 from protocol.events import NewEvent
 from protocol.principals import Principal
 from protocol.snapshots import StateSnapshot
+from protocol.timers import Timer
 from tests.support.engines import (
     ALICE,
     CAROL,
@@ -26,7 +27,7 @@ from tests.support.engines import (
     step,
 )
 
-TIMERS = [{"id": "t", "due": "2026-11-24T00:00:00.000000Z"}]
+TIMERS = (Timer(id="e.1", event="after.DRAFT.1", state="DRAFT", due="2026-11-24T00:00:00.000000Z"),)
 
 
 async def _state(name: str) -> StateSnapshot:

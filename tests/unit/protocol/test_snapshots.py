@@ -21,6 +21,8 @@ from protocol.snapshots import (
     encode_snapshot,
     replay,
 )
+from protocol.timers import Timer
+from tests.support.events import AT
 from tests.support.make_fixtures import DOCUMENT, FIXTURES, ROOT, History, sample_history
 
 APPROVED: dict[str, Any] = {
@@ -73,7 +75,7 @@ def histories(draw: st.DrawFn) -> History:
                 st.none() | st.dictionaries(texts, st.lists(texts), max_size=2)
             )
             members["timers"] = draw(
-                st.lists(st.fixed_dictionaries({"b": texts, "a": texts}), max_size=2)
+                st.lists(st.builds(Timer, id=texts, event=texts, state=texts, due=st.just(AT)))
             )
             urns = st.sampled_from(["urn:proto:agent:x@1", "urn:proto:agent:x@2"])
             registers = "record_registration" in members["actions"]

@@ -67,10 +67,22 @@ class Catalog:
             self._count(before, -1)
             self._count(row, 1)
         self._rows[row.manifest_id] = row
-        if row.urn is not None and (before is None or before.urn != row.urn):
-            self._urns[row.urn] = row.manifest_id
-            base, _, version = row.urn.rpartition("@")
-            self._versions.setdefault(base, {})[unquote(version)] = row.urn
+        if before is None or (before.registered, before.withdrawn) != (
+            row.registered,
+            row.withdrawn,
+        ):
+            self._note_urns(before, row)
+
+    def _note_urns(self, before: ManifestSummary | None, row: ManifestSummary) -> None:
+        """Bring up to date what the manifest's URNs name; one that it had once stays its own."""
+        for urn in () if before is None else before.registered:
+            base, version = _split(urn)
+            self._versions[base].pop(version, None)
+        for urn in (*row.registered, *row.withdrawn):
+            self._urns[urn] = row.manifest_id
+        for urn in row.registered:
+            base, version = _split(urn)
+            self._versions.setdefault(base, {})[version] = urn
 
     def _count(self, row: ManifestSummary | None, by: int) -> None:
         if row is None:
@@ -88,12 +100,13 @@ class Catalog:
         return totals
 
     def urn_owner(self, urn: str) -> str | None:
-        """Return the manifest that is registered under `urn`."""
+        """Return the manifest that has, or had, content registered under `urn`."""
         return self._urns.get(urn)
 
     def resolve(self, urn: str) -> str | None:
         """Return the registered URN that `urn` means: itself, or its highest version."""
-        if urn in self._urns:
+        base, version = _split(urn)
+        if urn == self._versions.get(base, {}).get(version):
             return urn
         versions = self._versions.get(urn)
         return versions[max(versions, key=version_key)] if versions else None
@@ -133,6 +146,12 @@ class Catalog:
 
 def _names(row: ManifestSummary) -> tuple[str, ...] | list[str]:
     return (row.state,) if isinstance(row.state, str) else row.state
+
+
+def _split(urn: str) -> tuple[str, str]:
+    """Return a URN without its version, and the version."""
+    base, _, version = urn.rpartition("@")
+    return base, unquote(version)
 
 
 def version_key(version: str) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from actors.case import UNCHANGED, Case, Decision
-from actors.course import Course, shown, stepped
+from actors.course import Course, course_of, shown, stepped
 from protocol.canonical import (
     canonicalize,
     canonicalize_value,
@@ -29,6 +29,7 @@ from protocol.statechart.moving import enter_chart
 
 # Patches add up: without a bound of its own a document outgrows every message that carries it.
 DOCUMENT_SIZE_MAX: Final = REQUEST_SIZE_MAX
+REVISE: Final = "revise"  # The event of the lifecycle that a revision takes, where there is one.
 
 
 def canonical_document(request: Write) -> bytes | None:
@@ -90,13 +91,19 @@ def _entered(
 
 
 def revise(case: Case) -> Decision:
-    """Replace the document, or merge a patch into it, where the state lets it change."""
+    """Replace the document, or merge a patch into it, where the state lets it change.
+
+    Where the state takes the event `revise`, the revision is a step too: of a registered manifest
+    it opens the next one.
+    """
     request, state = case.request, case.state
     assert isinstance(request, Revise)
     assert state is not None
-    roles = permitting_roles(case.principal, OP_BY_REQUEST[Revise].roles, "revise a manifest")
     lifecycle = case.rules.lifecycles.get(state.lifecycle)
-    if not lifecycle.is_mutable(state.states):
+    is_step = lifecycle.chart.accepts(state.states, REVISE)
+    needed = (lifecycle.roles_for(REVISE) if is_step else None) or OP_BY_REQUEST[Revise].roles
+    roles = permitting_roles(case.principal, needed, "revise a manifest")
+    if not is_step and not lifecycle.is_mutable(state.states):
         raise ImmutableError(
             f"the document of {state.manifest_id} is frozen in {shown(state)}",
             suggestion="reject it first, or create a manifest with a new version",
@@ -110,11 +117,18 @@ def revise(case: Case) -> Decision:
     if len(state.contributors) >= CONTRIBUTORS_MAX and not _is_contributor(case, state):
         message = f"{CONTRIBUTORS_MAX} people wrote {state.manifest_id}; only they may go on"
         raise ForbiddenError(message, details={"limit": CONTRIBUTORS_MAX})
+    payload = case.payload(request.reason, request.context, document)
+    if is_step:
+        as_step = Transition(
+            manifest_id=state.manifest_id, reason=request.reason, context=request.context
+        )
+        taken = course_of(case, REVISE, as_step, roles).take()
+        return stepped(case, taken, EventType.REVISED, REVISE, roles, payload, digest=digest)
     return case.event(
         EventType.REVISED,
         roles,
         state.state,
-        payload=case.payload(request.reason, request.context, document),
+        payload=payload,
         digest=digest,
         event=None,
         timers=state.timers,

@@ -8,14 +8,20 @@ Not here: when it is due (`timers.py`), whom it is handed to (`firing.py`).
 from typing import Final
 
 from actors.case import UNCHANGED, Case, Decision
-from protocol.commands import Write
-from protocol.events import EventType, state_name
+from actors.course import course_of, stepped
+from protocol.commands import Transition, Write
+from protocol.errors import CommandError
+from protocol.events import EventType
+from protocol.limits import TEXT_SIZE_MAX
 from protocol.principals import Peer
 from protocol.snapshots import StateSnapshot
+from protocol.statechart.kernel import RunawayError
 from protocol.timers import Timer, without
 
 # What such events are by. The name gives nobody anything: roles and permission are not asked for.
 DAEMON: Final = Peer(name="manifestd", roles=frozenset())
+
+CAUSE: Final = "timer"  # `cause` of the events.
 
 
 class Expire(Write, kw_only=True):
@@ -25,21 +31,44 @@ class Expire(Write, kw_only=True):
 
 
 def expire(case: Case) -> Decision:
-    """Take the timer's event, if it is still armed; refused by its guards, it is only disarmed."""
+    """Take the timer's event, if it is still armed.
+
+    Where its guards refuse, the event says why, and that the timer is armed no longer.
+
+    Raises:
+        InvalidTransitionError: the step would never end.
+        ManifestInvalidError, TooLargeError: the step cannot be recorded.
+    """
     request, state = case.request, case.state
     assert isinstance(request, Expire)
     assert state is not None
     timer = armed_timer(state, request)
     if timer is None:
         return UNCHANGED
-    return case.event(
+    asked = Transition(manifest_id=state.manifest_id, event=timer.event)
+    try:
+        taken = course_of(case, timer.event, asked, []).take()
+    except CommandError as refusal:
+        if isinstance(refusal.__cause__, RunawayError):
+            raise
+        return case.event(
+            EventType.TRANSITIONED,
+            [],
+            state.state,
+            payload=case.payload(refusal.message[:TEXT_SIZE_MAX]),
+            event=timer.event,
+            cause=CAUSE,
+            timers=without(state.timers, timer.id),
+        )
+    return stepped(
+        case,
+        taken,
         EventType.TRANSITIONED,
+        timer.event,
         [],
-        state_name(state.states),
-        payload=case.payload(None),
-        event=timer.event,
-        cause="timer",
-        timers=without(state.timers, timer.id),
+        case.payload(None),
+        fired=timer.id,
+        cause=CAUSE,
     )
 
 

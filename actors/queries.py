@@ -16,6 +16,7 @@ from actors.directory import Directory
 from actors.explanation import explain
 from actors.histories import rebuilt, utc_time, verified
 from actors.letters import Answer
+from actors.lookup import looked_up, not_registered
 from actors.slow_reads import SlowReads, crashed
 from protocol.commands import (
     Explain,
@@ -48,8 +49,8 @@ from protocol.replies import (
     HistoryResult,
     LifecycleResult,
     ListResult,
-    LookupResult,
     RecoverResult,
+    Registered,
     VerifyResult,
 )
 from protocol.snapshots import StateSnapshot, encode_snapshot, replay
@@ -160,6 +161,17 @@ class Queries:
             contributors=list(state.contributors),
             approvals=list(state.approvals),
             rejection=state.rejection,
+            registered=[
+                Registered(
+                    urn=one.urn,
+                    version=one.version,
+                    digest=one.digest,
+                    at=one.at,
+                    withdrawn=one.withdrawn,
+                )
+                for one in state.registered
+            ],
+            timers=list(state.timers),
             context=state.context,
             manifest=state.document,
         )
@@ -281,22 +293,8 @@ class Queries:
         urn = self._catalog.resolve(request.urn)
         owner = None if urn is None else self._catalog.urn_owner(urn)
         if urn is None or owner is None:
-            message = f"nothing is registered under {request.urn}"
-            raise NotFoundError(
-                message, path="/urn", suggestion="manifestctl list --state REGISTERED"
-            )
-
-        def result(state: StateSnapshot) -> LookupResult:
-            return LookupResult(
-                urn=urn,
-                manifest_id=state.manifest_id,
-                kind=state.kind,
-                version=state.version,
-                digest=state.digest,
-                manifest=state.document,
-            )
-
-        self._with_state(owner, answer, result)
+            raise not_registered(request.urn, self._catalog)
+        self._with_state(owner, answer, lambda state: looked_up(state, urn))
 
     def _lifecycle(self, request: LifecycleRequest, _peer: Peer, answer: Answer) -> None:
         if request.manifest_id is None:

@@ -11,13 +11,16 @@ from actors.course import course_of, no_such_event, shown, stepped
 from actors.question import Question
 from protocol.commands import Revert, Transition
 from protocol.errors import BadRequestError, InvalidTransitionError
-from protocol.events import EventType
+from protocol.events import EventType, state_names
 from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.principals import permitting_roles
 from protocol.snapshots import StateSnapshot
+from protocol.statechart.compiled import Chart, is_reserved
 from protocol.statechart.compiled import Transition as Candidate
-from protocol.statechart.compiled import is_reserved
+from protocol.statechart.definition import Cancel, Send
 from protocol.statechart.kernel import RunawayError, step
+from protocol.statechart.moving import active_nodes
+from protocol.timers import Timer, after_step
 
 
 def transition(case: Case) -> Decision:
@@ -139,4 +142,17 @@ def revert(case: Case) -> Decision:
         event="revert",
         reverts=last.version,
         history=None if last.history == state.history else last.history,
+        timers=_timers_of(lifecycle.chart, case, state.states, state_names(last.states_from)),
     )
+
+
+def _timers_of(
+    chart: Chart, case: Case, now: tuple[str, ...], then: tuple[str, ...]
+) -> tuple[Timer, ...]:
+    """Return what is armed once `then` is active again: what was left waits anew, from now on."""
+    assert case.state is not None
+    active, restored = active_nodes(chart, now), active_nodes(chart, then)
+    changes = [one for node in active - restored for one in node.exit if isinstance(one, Cancel)]
+    entered = sorted(restored - active, key=lambda node: node.order)
+    sends = [one for node in entered for one in node.entry if isinstance(one, Send)]
+    return after_step(case.state.timers, [*changes, *sends], case.stamp.event_id, case.stamp.at)

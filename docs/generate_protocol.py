@@ -21,6 +21,7 @@ PARTS: Final = (
     replies.ManifestSummary,
     record.Approval,
     record.Rejection,
+    replies.Registered,
     timers.Timer,
     replies.Explanation,
 )

@@ -138,8 +138,13 @@ def _kept_apart(one: Registration, record: Record) -> Registration:
 
 
 def _keep_reversible(record: Record, core: EventCore, _payload: Payload | None) -> None:
-    if "allow_revert" not in core.actions:
+    if "allow_revert" not in core.actions and not _did_nothing(core):
         record.reversible = ()
+
+
+def _did_nothing(core: EventCore) -> bool:
+    """Tell whether a timer's guards refused: only the timer is gone."""
+    return core.cause == "timer" and core.states_from == core.states_to and not core.actions
 
 
 def _undo(record: Record, core: EventCore, _payload: Payload | None) -> None:

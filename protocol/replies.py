@@ -35,7 +35,11 @@ class TransitionResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ManifestSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A row of `list`, and of the store's index. `timers`: armed ones, left out without any."""
+    """A row of `list`, and of the store's index.
+
+    `registered`: the URNs that `lookup` finds; `withdrawn`: those that it finds no more, and that
+    nobody else gets. `timers`: the armed ones. Each is left out where there are none.
+    """
 
     manifest_id: str
     kind: str
@@ -49,6 +53,8 @@ class ManifestSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     created_seq: int
     created_at: str
     updated_at: str
+    registered: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
     timers: tuple[Timer, ...] = ()
 
     @classmethod
@@ -67,8 +73,20 @@ class ManifestSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
             created_seq=snapshot.created_seq,
             created_at=snapshot.created_at,
             updated_at=snapshot.updated_at,
+            registered=tuple(one.urn for one in snapshot.registered if not one.withdrawn),
+            withdrawn=tuple(one.urn for one in snapshot.registered if one.withdrawn),
             timers=snapshot.timers,
         )
+
+
+class Registered(msgspec.Struct, frozen=True, kw_only=True):
+    """Content that is, or was, found under `urn`; `lookup` has the document."""
+
+    urn: str
+    version: int
+    digest: str
+    at: str
+    withdrawn: bool
 
 
 class GetResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +107,8 @@ class GetResult(msgspec.Struct, frozen=True, kw_only=True):
     contributors: list[str]
     approvals: list[Approval]
     rejection: Rejection | None
+    registered: list[Registered]
+    timers: list[Timer]
     context: dict[str, Any]
     manifest: msgspec.Raw
 
@@ -117,11 +137,16 @@ class ListResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LookupResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The registered manifest behind a URN."""
+    """The registered content behind a URN.
+
+    `version` is the manifest's when it was registered; `state` is the manifest's now: it may be
+    deprecated, or a draft of its next revision.
+    """
 
     urn: str
     manifest_id: str
     kind: str
+    state: StateName
     version: int
     digest: str
     manifest: msgspec.Raw

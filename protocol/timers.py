@@ -15,9 +15,9 @@ import msgspec
 
 from protocol.errors import TooLargeError
 from protocol.limits import TIMERS_MAX
+from protocol.statechart.compiled import AFTER, Chart
 from protocol.statechart.definition import Cancel, Send
 
-_PREFIX: Final = "after."
 _TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z\Z"
 
 
@@ -67,9 +67,33 @@ def after_step(
     return tuple(armed)
 
 
+def after_jump(
+    timers: Sequence[Timer],
+    chart: Chart,
+    leaves: tuple[tuple[str, ...], tuple[str, ...]],
+    event_id: str,
+    now: str,
+) -> tuple[Timer, ...]:
+    """Return what is armed when the event `event_id` goes from some leaf states to others at once.
+
+    No step of the chart does so; `revert` does. What is active before and after keeps its timers,
+    what becomes active by it arms its own, from `now`.
+
+    Raises:
+        TooLargeError: too many at once, or due when years have five digits.
+    """
+    before, after = (
+        {node for leaf in some for node in chart.nodes[leaf].line()} for some in leaves
+    )
+    stay = {node.id for node in before & after}
+    entered = sorted(after - before, key=lambda node: node.order)
+    sends = [action for node in entered for action in node.entry if isinstance(action, Send)]
+    return after_step([one for one in timers if one.state in stay], sends, event_id, now)
+
+
 def _timer(timer_id: str, now: str, send: Send) -> Timer:
     assert send.id in (None, send.event), "a lifecycle names what it sends as the event"
-    state = send.event.removeprefix(_PREFIX).rpartition(".")[0]
+    state = send.event.removeprefix(AFTER).rpartition(".")[0]
     return Timer(id=timer_id, event=send.event, state=state, due=due_after(now, send.delay_ms))
 
 

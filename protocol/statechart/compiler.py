@@ -212,6 +212,10 @@ def _check_form(place: str, form: StateForm) -> None:
     if kind is NodeType.HISTORY and (moves or form.entry or form.exit):
         reason = "a history state is never active; it has a target and nothing else"
         raise ChartError(place, reason)
+    ends = [name for name, one in form.states.items() if one.type is NodeType.FINAL]
+    if kind is NodeType.PARALLEL and ends:
+        reason = f"{ends[0]!r} would end one region alone; put it into a compound state of its own"
+        raise ChartError(place, reason)
     if kind is not NodeType.HISTORY and (form.default is not None or form.is_deep):
         raise ChartError(place, "only history states have a target or a depth; leave them out")
     if any(delay_ms <= 0 for delay_ms, _ in form.after):
@@ -219,13 +223,17 @@ def _check_form(place: str, form: StateForm) -> None:
 
 
 def _check_together(place: str, nodes: tuple[Node, ...]) -> None:
-    """Refuse states that cannot be active at once: each two lie in regions of a parallel state."""
-    for one, other in combinations(nodes, 2):
+    """Refuse states that cannot be active at once: each two lie in regions of a parallel state.
+
+    A history state leads anywhere inside its parent, so it is taken for it.
+    """
+    for pair in combinations(nodes, 2):
+        one, other = (n.ancestors[0] if n.type is NodeType.HISTORY else n for n in pair)
         common = next((a for a in one.ancestors if a in other.ancestors), None)
         nested = one is other or one in other.ancestors or other in one.ancestors
         if nested or common is None or common.type is not NodeType.PARALLEL:
-            reason = f"{one.id!r} and {other.id!r} cannot be active at once; keep one of them"
-            raise ChartError(place, reason)
+            names = " and ".join(repr(node.id) for node in pair)
+            raise ChartError(place, f"{names} cannot be active at once; keep one of them")
 
 
 def _unknown(what: str, name: str, known: list[str]) -> str:

@@ -212,13 +212,17 @@ class _Entry:
 
 
 def _done(node: Node, entered: set[Node]) -> list[Action]:
-    """Return the events that entering the final state `node` raises."""
-    parent, grandparent = node.ancestors[0], node.ancestors[1]
+    """Return the events that entering the final state `node` raises, from the inside out.
+
+    The appendix stops at the grandparent, so that a parallel state whose last region to end is a
+    parallel state itself never would; section 3.4 says that it does.
+    """
+    parent, *others = node.ancestors
     raised: list[Action] = [Raise(DONE + parent.id)]
-    if grandparent.type is NodeType.PARALLEL and all(
-        _is_done(region, entered) for region in grandparent.children
-    ):
-        raised.append(Raise(DONE + grandparent.id))
+    for ancestor in others:
+        if ancestor.type is not NodeType.PARALLEL or not _is_done(ancestor, entered):
+            break
+        raised.append(Raise(DONE + ancestor.id))
     return raised
 
 

@@ -16,20 +16,24 @@ from protocol.events import (
     digest_hex,
     encode_payload,
 )
+from protocol.timers import Timer
 
 DOCUMENT = b'{"name":"echo","version":"1.0.0"}'
 AT = "2026-11-23T15:04:05.123456Z"
 
 
 class Chain:
-    """One manifest's history, written down event by event."""
+    """One manifest's history, written down event by event; `timers` are armed all the time."""
 
-    def __init__(self, manifest_id: str, *, document: bytes = DOCUMENT) -> None:
+    def __init__(
+        self, manifest_id: str, *, document: bytes = DOCUMENT, timers: tuple[Timer, ...] = ()
+    ) -> None:
         self.manifest_id = manifest_id
         self.version = 0
         self.head = GENESIS
         self.state = "DRAFT"
         self._document = document
+        self._timers = timers
 
     @property
     def position(self) -> Position:
@@ -72,7 +76,7 @@ class Chain:
             correlation_id="correlation",
             causation_id=None,
             digest=document_digest(self._document),
-            timers=(),
+            timers=self._timers,
             kind="mcp-server",
             urn=urn,
             payload_digest=digest_hex(payload_bytes),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from actors.ports import Stamp
 from protocol.events import timestamp
+from protocol.timers import seconds_between
 from tests.support.manual_timer import ManualHandle, ManualTimer
 
 START_NS = 1_795_446_000_000_000_000  # 2026-11-23T15:00:00Z
@@ -40,6 +41,10 @@ class VirtualClock:
     def jump(self, seconds: int) -> None:
         """Set the wall clock; no time goes by."""
         self._jumped_ns += seconds * SECOND_NS
+
+    def show(self, at: str) -> None:
+        """Set the wall clock to the time `at` (RFC 3339)."""
+        self._jumped_ns += round(seconds_between(self.now(), at) * 1e6) * 1000
 
     @property
     def wakes(self) -> list[float]:

@@ -87,7 +87,7 @@ def test_any_versions_have_one_highest_in_whatever_order_they_came(versions: lis
 def test_a_urn_without_version_is_its_highest_whatever_was_registered_last(order: int) -> None:
     versions = ["1.0.0", "1.0.0%2Bbuild", "1.0.0%2Bother", "0.9.9", "1.0.0-rc.1", "nightly"]
     catalog = Catalog(
-        _row(number, "REGISTERED", urn=f"urn:proto:agent:echo@{version}")
+        _row(number, "REGISTERED", registered=(f"urn:proto:agent:echo@{version}",))
         for number, version in enumerate(versions[::order], 1)
     )
 
@@ -176,3 +176,20 @@ def test_filters_hold_together() -> None:
 
     assert _ids(catalog.page(0, 9, kind="agent", author="alice").manifests) == ["m1", "m4", "m5"]
     assert _ids(catalog.page(0, 9, states=frozenset({"B", "C"})).manifests) == ["m4"]
+
+
+def test_what_is_withdrawn_is_found_no_more_and_keeps_its_urn() -> None:
+    old, new = "urn:proto:agent:echo@1.0.0", "urn:proto:agent:echo@2.0.0"
+    catalog = Catalog([_row(1, "REGISTERED", registered=(old, new))])
+    assert catalog.resolve("urn:proto:agent:echo") == new
+
+    catalog.update(_row(1, "WITHDRAWN", registered=(old,), withdrawn=(new,)))
+
+    assert (catalog.resolve("urn:proto:agent:echo"), catalog.resolve(new)) == (old, None)
+    assert catalog.urn_owner(new) == catalog.urn_owner(old) == "m1"
+    again = Catalog([_row(1, "WITHDRAWN", registered=(old,), withdrawn=(new,))])
+    assert (again.resolve(new), again.urn_owner(new)) == (None, "m1")
+
+    catalog.update(_row(1, "REGISTERED", registered=(old, new)))
+
+    assert catalog.resolve("urn:proto:agent:echo") == new

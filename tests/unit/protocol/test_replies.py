@@ -40,6 +40,8 @@ def test_a_result_in_msgpack_says_what_it_says_in_json() -> None:
         contributors=["x"],
         approvals=[],
         rejection=None,
+        registered=[],
+        timers=[],
         context={"f": 0.1, "n": None},
         manifest=msgspec.Raw('{"large":1e+21,"ü":[1.5,-7,"\U0001f600"]}'.encode()),
     )

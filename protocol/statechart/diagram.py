@@ -2,7 +2,8 @@
 
 Both show every state in its parent, every transition with its event and guard (`approve
 [four_eyes]`, `after 14d`, `always`, `done`), how many manifests are in each state, and which leaves
-are active. `counts` goes by the id of a leaf; a state that it does not name has no manifests.
+are active. `counts` goes by the id of a leaf; a state that it does not name has no manifests; None:
+nobody counted, none are shown.
 History states are drawn as `H` or, deep ones, `H*`, with where they lead at first.
 
 A guard is shown as its `str` says, several as `a and b`.
@@ -42,7 +43,10 @@ _RESERVED: Final = frozenset(  # Words of Mermaid's own, in either case.
 )
 
 
-def mermaid(chart: Chart, counts: Mapping[str, int], active: Collection[str] = ()) -> str:
+Counts = Mapping[str, int] | None
+
+
+def mermaid(chart: Chart, counts: Counts, active: Collection[str] = ()) -> str:
     """Return `chart` as a Mermaid `stateDiagram-v2`; the leaves in `active` have class `active`."""
     root = chart.root
     lines = ["stateDiagram-v2"]
@@ -79,7 +83,7 @@ def _encoded(text: str) -> str:
     return _TO_ENCODE.sub(lambda found: f"#{ord(found[0])};", text)
 
 
-def _mermaid_node(node: Node, counts: Mapping[str, int], indent: str) -> Iterator[str]:
+def _mermaid_node(node: Node, counts: Counts, indent: str) -> Iterator[str]:
     opening = f'{indent}state "{_encoded(_label(node, counts))}" as {_mermaid_id(node)}'
     if not node.children:
         yield opening
@@ -89,7 +93,7 @@ def _mermaid_node(node: Node, counts: Mapping[str, int], indent: str) -> Iterato
     yield f"{indent}}}"
 
 
-def _mermaid_children(node: Node, counts: Mapping[str, int], indent: str) -> Iterator[str]:
+def _mermaid_children(node: Node, counts: Counts, indent: str) -> Iterator[str]:
     for first in node.initial:
         yield f"{indent}[*] --> {_mermaid_id(first)}"
     for history in node.histories:
@@ -102,14 +106,12 @@ def _mermaid_children(node: Node, counts: Mapping[str, int], indent: str) -> Ite
             yield f"{indent}{_mermaid_id(child)} --> [*]"
 
 
-def text(chart: Chart, counts: Mapping[str, int], active: Collection[str] = ()) -> str:
+def text(chart: Chart, counts: Counts, active: Collection[str] = ()) -> str:
     """Return `chart` as indented text; `>` stands before the leaves in `active`."""
     return "\n".join(_text_node(chart.root, counts, active, "")) + "\n"
 
 
-def _text_node(
-    node: Node, counts: Mapping[str, int], active: Collection[str], indent: str
-) -> Iterator[str]:
+def _text_node(node: Node, counts: Counts, active: Collection[str], indent: str) -> Iterator[str]:
     parent = node.ancestors[0] if node.ancestors else None
     notes = [
         *(["initial"] if parent is not None and node in parent.initial else []),
@@ -146,9 +148,11 @@ def _way(transition: Transition) -> str:
     return f"{when} [{said if len(said) <= _GUARD_SIZE_MAX else said[: _GUARD_SIZE_MAX - 1] + '…'}]"
 
 
-def _label(node: Node, counts: Mapping[str, int]) -> str:
+def _label(node: Node, counts: Counts) -> str:
     if node.type is NodeType.HISTORY:
         return f"{node.id} ({'H*' if node.is_deep else 'H'})"
+    if counts is None:
+        return node.id
     return f"{node.id} ({_count(node, counts)})"
 
 

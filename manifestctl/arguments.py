@@ -34,6 +34,12 @@ class Verb(NamedTuple):
     patient_s: float = 0.0  # How long to wait at least for an answer that takes long to find.
 
 
+class Group(NamedTuple):
+    """A verb whose first argument says what it does: name -> summary, and the verb it stands for."""
+
+    actions: dict[str, tuple[str, Verb]]
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints end in a hint rather than begin with the usage."""
 
@@ -64,6 +70,23 @@ def top_parser(summaries: dict[str, str]) -> Parser:
     parser.usage = "manifestctl VERB [argument ...] [option ...]"
     add_common(parser)
     parser.add_argument("verb", metavar="VERB", help=argparse.SUPPRESS)
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def group_parser(name: str, summary: str, group: Group) -> Parser:
+    """Return the parser of what comes after a verb that has actions, up to the action."""
+    size = max(map(len, group.actions))
+    actions = "\n".join(f"  {one:<{size}}  {said}" for one, (said, _) in group.actions.items())
+    examples = "".join(verb.examples for _, verb in group.actions.values())
+    parser = _new_parser(
+        f"manifestctl {name}",
+        f"{summary[0].upper()}{summary[1:]}.",
+        f"actions (manifestctl {name} ACTION --help says more):\n{actions}\n\nexamples:\n{examples}",
+    )
+    parser.usage = f"manifestctl {name} ACTION [argument ...] [option ...]"
+    add_common(parser)
+    parser.add_argument("action", metavar="ACTION", help=argparse.SUPPRESS)
     parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
 

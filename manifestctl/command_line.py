@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from manifestctl.arguments import Verb, top_parser, verb_parser
+from manifestctl.arguments import Group, Verb, group_parser, top_parser, verb_parser
 from manifestctl.verbs import SUMMARIES
 
 if TYPE_CHECKING:
@@ -39,21 +39,28 @@ def _run(argv: Sequence[str]) -> int:
         return USAGE
     arguments = parser.parse_args(argv)
     if arguments.verb not in SUMMARIES:
-        parser.error(_unknown(arguments.verb))
-    module, summary = SUMMARIES[arguments.verb]
-    verb: Verb = import_module(f"manifestctl.verbs.{module}").VERBS[arguments.verb]
+        parser.error(_unknown("verb", arguments.verb, list(SUMMARIES)))
+    name = arguments.verb
+    module, summary = SUMMARIES[name]
+    verb: Verb | Group = import_module(f"manifestctl.verbs.{module}").VERBS[name]
+    if isinstance(verb, Group):
+        parser = group_parser(name, summary, verb)
+        arguments = parser.parse_args(arguments.rest, arguments)
+        if arguments.action not in verb.actions:
+            parser.error(_unknown("action", arguments.action, list(verb.actions)))
+        name = f"{name} {arguments.action}"
+        summary, verb = verb.actions[arguments.action]
     # Options before the verb count, too: argparse leaves what the namespace has already.
-    rest = arguments.rest
-    arguments = verb_parser(arguments.verb, summary, verb).parse_args(rest, arguments)
+    arguments = verb_parser(name, summary, verb).parse_args(arguments.rest, arguments)
     return _carry_out(verb, arguments)
 
 
-def _unknown(name: str) -> str:
+def _unknown(what: str, name: str, known: list[str]) -> str:
     from protocol.errors import did_you_mean  # noqa: PLC0415 (only a typing error pays for it)
 
-    near = did_you_mean(name, list(SUMMARIES))
+    near = did_you_mean(name, known)
     hint = f"; did you mean {near!r}?" if near else ""
-    return f"there is no verb {name!r}{hint}"
+    return f"there is no {what} {name!r}{hint}"
 
 
 def _carry_out(verb: Verb, arguments: Namespace) -> int:

@@ -23,7 +23,7 @@ SUMMARIES: Final[dict[str, tuple[str, str]]] = {
     "watch": ("watch", "follow events as they happen"),
     "wait": ("wait", "wait until a manifest is in a state"),
     "explain": ("read", "show what may happen to a manifest now, and why the rest may not"),
-    "lifecycle": ("operate", "show or draw a lifecycle, with the manifests in each state"),
+    "lifecycle": ("lifecycle", "list, show, draw, check, convert and rehearse lifecycles"),
     "status": ("operate", "show the daemon's figures"),
     "health": ("operate", "ask whether the daemon is ready"),
     "whoami": ("operate", "ask who the daemon thinks you are"),

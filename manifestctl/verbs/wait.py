@@ -8,7 +8,7 @@ from manifestctl.arguments import Verb, add_manifest_id
 from manifestctl.filters import EventFilter
 from manifestctl.script import ReceivedEvent
 from manifestctl.session import Session, UsageError
-from manifestctl.verbs.operate import state_tree
+from manifestctl.verbs.lifecycle import state_tree
 from manifestctl.verbs.write import shown_state
 from protocol.errors import UnavailableError, did_you_mean
 from protocol.events import StateName, state_names

@@ -10,7 +10,8 @@ from actors.engine import Engine
 from daemon.errors import DaemonError
 from daemon.index import read_index
 from daemon.journal.disk import OperatingSystemDisk
-from daemon.store import FileStore, StoreSettings
+from daemon.settings import StoreSettings
+from daemon.store import FileStore
 from protocol.commands import Request
 from protocol.replies import TransitionResult
 from tests.support.engines import ALICE, Outcome, create, step

@@ -2,10 +2,8 @@
 
 import pytest
 
-from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.lifecycle.registry import LifecycleRegistry
 from protocol.statechart.compiled import Transition
-from protocol.statechart.diagram import mermaid, text
 from protocol.statechart.kernel import start, step
 
 LIFECYCLE = LifecycleRegistry.builtin().get("manifest@1")
@@ -119,68 +117,3 @@ def test_each_event_takes_the_roles_of_the_design() -> None:
         "register": ["registrar"],
         "other": None,
     }
-
-
-MERMAID = """\
-stateDiagram-v2
-    [*] --> DRAFT
-    state "DRAFT (2)" as DRAFT
-    state "PENDING (4)" as PENDING {
-        [*] --> REVIEWED
-        state "REVIEWED (1)" as REVIEWED
-        state "APPROVED (3)" as APPROVED
-    }
-    state "REGISTERED (0)" as REGISTERED
-    REGISTERED --> [*]
-    DRAFT --> REVIEWED : submit_for_review
-    PENDING --> DRAFT : reject
-    REVIEWED --> APPROVED : approve
-    APPROVED --> REGISTERED : register
-    classDef active font-weight:bold,stroke-width:3px
-    class REVIEWED active
-"""
-TEXT = """\
-  manifest (6)
-    DRAFT (2) initial
-        submit_for_review -> REVIEWED
-    PENDING (4)
-        reject -> DRAFT
->     REVIEWED (1) initial
-          approve -> APPROVED
-      APPROVED (3)
-          register -> REGISTERED
-    REGISTERED (0) final
-"""
-
-
-def test_the_diagrams_show_states_events_counts_and_the_active_state() -> None:
-    counts = {"DRAFT": 2, "REVIEWED": 1, "APPROVED": 3}
-
-    assert mermaid(LIFECYCLE.chart, counts, ["REVIEWED"]) == MERMAID
-    assert text(LIFECYCLE.chart, counts, ["REVIEWED"]) == TEXT
-    assert "class " not in mermaid(LIFECYCLE.chart, {})
-
-
-def test_diagrams_draw_regions_stays_and_ids_that_mermaid_cannot_read() -> None:
-    lifecycle = Lifecycle.read(
-        """
-        id = "regions"
-        version = 1
-        initial = "both"
-        [states.both]
-        type = "parallel"
-        on.note = {}
-        states.one.states."a.b" = {}
-        states.two.states.end = {}
-        """,
-        "regions.toml",
-    )
-    counts = {"a.b": 5, "end": 5}
-
-    drawn = mermaid(lifecycle.chart, counts, ["a.b", "end", "gone"])
-    assert '    state "both (5)" as both {\n' in drawn
-    assert '            state "a.b (5)" as s3_a_b\n        }\n        --\n' in drawn
-    assert "    both --> both : note\n    classDef" in drawn
-    assert "class s3_a_b,s5_end active" in drawn
-    assert "note -> (stays)" in text(lifecycle.chart, counts, ["a.b"])
-    assert ">       a.b (5) initial" in text(lifecycle.chart, counts, ["a.b"])

@@ -1,0 +1,274 @@
+"""The table of a rehearsal: cases of a lifecycle, each a row of steps, in TOML.
+
+    [[case]]
+    name = "Rejected and mended"
+    guards = { four_eyes = true }              # answers for the whole case; else a guard holds
+    steps = [
+        { event = "submit_for_review", principal = "ann", roles = ["author"], state = "REVIEWED" },
+        { event = "approve", guards = { four_eyes = false }, refused = "four_eyes" },
+        { event = "reject", reason = "A typo.", state = "DRAFT" },
+        { after = "14d", state = "DRAFT" },    # virtual time passes
+    ]
+
+`state` is what the step leads to: a state, or a list with one for each region; one that has others
+in it stands for any of them. `refused` is `true`, or what refused: a guard, its `because`,
+"event" (nothing there listens to it), or "roles". A step without it has to be taken. `manifest`
+and `now` are what CEL guards see; without a manifest they are answered like the others.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from protocol.lifecycle import names
+from protocol.lifecycle.definition import StateDefinition, TransitionDefinition
+from protocol.lifecycle.delays import DelayError, parse_delay_ms
+from protocol.lifecycle.findings import Finding, LifecycleError, shown, unknown
+from protocol.lifecycle.lifecycle import Lifecycle
+from protocol.lifecycle.places import FileBoundError, PlacePath, Places, dotted
+from protocol.lifecycle.shape import (
+    Check,
+    EnoughError,
+    Mistakes,
+    list_of,
+    map_of,
+    named,
+    switch,
+    table,
+    text,
+    what,
+)
+from protocol.lifecycle.toml_places import toml_places
+from protocol.lifecycle.xstate import split_call
+from protocol.principals import ROLES
+
+TABLE_SIZE_MAX: Final = 1 << 20  # Characters; nobody rehearses more by hand.
+REFUSALS: Final = ("event", "roles")  # What may refuse a step beside its guards.
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One row: an event or virtual time that passes, what guards answer, what is expected."""
+
+    event: str | None = None
+    after: str | None = None
+    principal: str | None = None
+    roles: list[str] | None = None
+    reason: str | None = None
+    context: dict[str, Any] = msgspec.field(default_factory=dict)
+    guards: dict[str, bool] = msgspec.field(default_factory=dict)
+    state: str | list[str] | None = None
+    refused: str | bool = False
+
+    @property
+    def states(self) -> list[str]:
+        """The expected states; none: any will do."""
+        return [self.state] if isinstance(self.state, str) else self.state or []
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """One way through the lifecycle, from its beginning."""
+
+    name: str
+    steps: list[Step]
+    kind: str | None = None
+    manifest: dict[str, Any] | None = None
+    now: str = "2026-01-01T00:00:00Z"
+    guards: dict[str, bool] = msgspec.field(default_factory=dict)
+
+
+class Table(msgspec.Struct, frozen=True):
+    """The cases of a file, and where everything stands in it."""
+
+    name: str
+    cases: list[Case]
+    places: Places
+
+
+def read_table(content: str, name: str, lifecycle: Lifecycle) -> Table:
+    """Return the cases in the TOML `content`, held against the names of `lifecycle`.
+
+    Raises:
+        LifecycleError: the table is wrong; its findings are all that is, each with its line.
+    """
+    if len(content) > TABLE_SIZE_MAX:
+        raise LifecycleError.of(name, f"the file is larger than {TABLE_SIZE_MAX} characters")
+    try:
+        places = toml_places(content)
+        tree = tomllib.loads(content)
+    except FileBoundError as error:
+        raise LifecycleError.of(name, error.reason, line=error.line) from error
+    except (ValueError, RecursionError) as error:
+        raise LifecycleError.of(name, f"this is no TOML: {error}") from error
+    mistakes = Mistakes(places)
+    try:
+        table(mistakes, tree, (), _TABLE)
+        if not mistakes.findings and not tree.get("case"):
+            mistakes.add((), "there is no case; add a [[case]] with a name and steps")
+    except EnoughError:
+        pass  # The last finding says so.
+    if mistakes.findings:
+        raise LifecycleError(name, mistakes.findings)
+    cases = msgspec.convert(tree["case"], list[Case])
+    found = Table(name, cases, places)
+    findings = [
+        Finding(dotted(path), places.line(path), message)
+        for path, message in _unknown_names(found, lifecycle)
+    ]
+    if findings:
+        raise LifecycleError(name, findings)
+    return found
+
+
+def guard_names(lifecycle: Lifecycle) -> list[str]:
+    """Return what `guards` may answer for: names, with and without arguments, and CEL texts."""
+    definition = lifecycle.definition
+    values = [*definition.guards.values(), *_guards_in(definition.states)]
+    found = dict.fromkeys(definition.guards)
+    for value in values:
+        for one in _texts(value):
+            found |= dict.fromkeys((one, name_of(one)))
+    return list(found)
+
+
+def _guards_in(states: Mapping[str, StateDefinition]) -> Iterator[object]:
+    for state in states.values():
+        for candidates in (*state.on.values(), state.onDone, *state.after.values(), state.always):
+            listed = candidates if isinstance(candidates, list) else [candidates]
+            yield from (one.guard for one in listed if isinstance(one, TransitionDefinition))
+        yield from _guards_in(state.states)
+
+
+def name_of(guard: str) -> str:
+    """Return the name in `name(argument, ...)`; a CEL text is its own name."""
+    call = split_call(guard)
+    return guard if call is None else call[0]
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+    elif isinstance(value, Mapping):
+        for form in ("and", "or", "not", "cel"):
+            yield from _texts(value.get(form))
+
+
+def _unknown_names(found: Table, lifecycle: Lifecycle) -> Iterator[tuple[PlacePath, str]]:
+    chart, guards = lifecycle.chart, guard_names(lifecycle)
+    said = [one.because for one in chart.transitions if one.because is not None]
+    known = {
+        "event": [event for event in lifecycle.events if "*" not in event],
+        "state": [name for name, node in chart.nodes.items() if node.ancestors],
+        "guard": guards,
+        "refusal": [*REFUSALS, *guards, *said],
+    }
+    for number, case in enumerate(found.cases):
+        names: list[tuple[str, PlacePath, str]] = [
+            ("guard", ("guards", guard), guard) for guard in case.guards
+        ]
+        for index, step in enumerate(case.steps):
+            if step.event is not None and not lifecycle.knows(step.event):
+                names.append(("event", ("steps", index, "event"), step.event))
+            names += [("state", ("steps", index, "state"), state) for state in step.states]
+            names += [("guard", ("steps", index, "guards", guard), guard) for guard in step.guards]
+            if isinstance(step.refused, str):
+                names.append(("refusal", ("steps", index, "refused"), step.refused))
+        for of, path, name in names:
+            if name not in known[of]:
+                yield ("case", number, *path), unknown(of, name, known[of])
+
+
+# The shape.
+
+
+def _after(mistakes: Mistakes, value: object, path: PlacePath) -> None:
+    if not isinstance(value, str):
+        mistakes.add(path, f"this is a delay such as '14d', not {what(value)}; write it in quotes")
+        return
+    try:
+        parse_delay_ms(value)
+    except DelayError as error:
+        mistakes.add(path, f"{shown(value)} cannot be waited for: {error}")
+
+
+def _now(mistakes: Mistakes, value: object, path: PlacePath) -> None:
+    try:
+        is_time = isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        is_time = False
+    if not is_time:
+        mistakes.add(path, "this is a time such as '2026-01-01T00:00:00Z', in quotes")
+
+
+def _state(mistakes: Mistakes, value: object, path: PlacePath) -> None:
+    (_states if isinstance(value, list) else _state_name)(mistakes, value, path)
+
+
+def _refused(mistakes: Mistakes, value: object, path: PlacePath) -> None:
+    if not isinstance(value, str | bool):
+        refusals = ", ".join(map(repr, REFUSALS))
+        mistakes.add(path, f"this is true, {refusals}, or a guard; not {what(value)}")
+
+
+def _reason(mistakes: Mistakes, value: object, path: PlacePath) -> None:
+    if value != "":  # Which is how a case says that none was given.
+        text(mistakes, value, path)
+
+
+def _object(mistakes: Mistakes, value: object, path: PlacePath) -> None:
+    if not isinstance(value, dict):
+        mistakes.add(path, f"this is a table, not {what(value)}")
+
+
+def _role(mistakes: Mistakes, value: object, path: PlacePath) -> None:
+    if not isinstance(value, str):
+        mistakes.add(path, f"this is the name of a role, not {what(value)}")
+    elif value not in ROLES:
+        mistakes.add(path, unknown("role", value, ROLES))
+
+
+def _step(mistakes: Mistakes, value: object, path: PlacePath) -> None:
+    table(mistakes, value, path, _STEP)
+    if not isinstance(value, dict):
+        return
+    if ("event" in value) == ("after" in value):
+        mistakes.add(path, "a step has either an event or a delay 'after' which things are")
+    if value.get("refused") and ("after" in value):
+        mistakes.add((*path, "refused"), "time that passes is refused by nobody; leave it out")
+
+
+def _case(mistakes: Mistakes, value: object, path: PlacePath) -> None:
+    table(mistakes, value, path, _CASE)
+    for member in ("name", "steps"):
+        if isinstance(value, dict) and member not in value:
+            mistakes.add(path, f"{member!r} is missing; a case has a name and steps")
+
+
+_state_name: Final = named("a state", names.NAME_PATTERN, names.NAME_RULE)
+_states: Final = list_of(_state_name, empty="no state; leave it out when any will do")
+_answers: Final = map_of(text, switch)
+_STEP: Final[Mapping[str, Check]] = {
+    "event": named("an event", names.NAME_PATTERN, names.NAME_RULE),
+    "after": _after,
+    "principal": text,
+    "roles": list_of(_role),
+    "reason": _reason,
+    "context": _object,
+    "guards": _answers,
+    "state": _state,
+    "refused": _refused,
+}
+_CASE: Final[Mapping[str, Check]] = {
+    "name": text,
+    "kind": text,
+    "manifest": _object,
+    "now": _now,
+    "guards": _answers,
+    "steps": list_of(_step, empty="no steps; add one"),
+}
+_TABLE: Final[Mapping[str, Check]] = {"case": list_of(_case)}

@@ -1,0 +1,121 @@
+"""A lifecycle becomes an XState machine, and comes back from it."""
+
+import json
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+
+from protocol.lifecycle.definition import (
+    LifecycleDefinition,
+    StateDefinition,
+    TransitionDefinition,
+)
+from protocol.lifecycle.reader import read_lifecycle
+from protocol.lifecycle.xstate import XStateError
+from protocol.lifecycle.xstate_export import export_xstate
+from protocol.lifecycle.xstate_import import import_xstate
+from tests.support.definitions import definitions
+
+BUILTIN = files("protocol").joinpath("lifecycles")
+BUILTINS = sorted(one.name for one in BUILTIN.iterdir() if one.name.endswith(".toml"))
+
+
+@settings(max_examples=30)
+@given(definitions())
+def test_what_is_exported_is_imported_as_it_was(definition: LifecycleDefinition) -> None:
+    machine = export_xstate(definition)
+
+    assert msgspec.json.encode(import_xstate(machine)) == msgspec.json.encode(definition)
+
+
+@pytest.mark.parametrize("name", BUILTINS)
+def test_a_built_in_lifecycle_comes_back_from_xstate(name: str) -> None:
+    definition = read_lifecycle(BUILTIN.joinpath(name).read_text(), name)
+
+    assert import_xstate(export_xstate(definition)) == definition
+    assert import_xstate(export_xstate(definition), version=7).version == 7
+
+
+def machine(*states: tuple[str, StateDefinition]) -> dict[str, Any]:
+    definition = LifecycleDefinition(id="m", version=1, initial=states[0][0], states=dict(states))
+    found = json.loads(export_xstate(definition))
+    assert isinstance(found, dict)
+    return found
+
+
+def test_targets_are_named_the_short_way_and_by_id_where_there_is_none() -> None:
+    inner = StateDefinition(on={"up": "B", "over": "D.1"})
+    found = machine(
+        ("A", StateDefinition(on={"in": "C", "next": "B"}, states={"C": inner})),
+        ("B", StateDefinition()),
+        ("D.1", StateDefinition()),
+    )
+
+    assert found["states"]["A"]["on"] == {"in": {"target": ".C", "reenter": True}, "next": "B"}
+    assert found["states"]["A"]["states"]["C"]["on"] == {"up": "#B", "over": "#D\\.1"}
+    assert found["states"]["B"] == {"id": "B"}
+    assert found["states"]["D.1"] == {"id": "D.1"}
+    assert "id" not in found["states"]["A"]
+
+
+def test_guards_become_names_with_parameters() -> None:
+    guard = [
+        "four_eyes",
+        "approvals_at_least(2, approver)",
+        "size(approvals) > 1",
+        {"not": {"in": "A"}, "because": "No."},
+    ]
+    found = machine(("A", StateDefinition(on={"go": TransitionDefinition(guard=guard)})))
+
+    assert found["states"]["A"]["on"]["go"]["guard"] == {
+        "type": "and",
+        "params": {
+            "guards": [
+                "four_eyes",
+                {"type": "approvals_at_least", "params": {"n": 2, "role": "approver"}},
+                {"type": "cel", "params": {"expression": "size(approvals) > 1"}},
+                {
+                    "type": "not",
+                    "params": {
+                        "guard": {"type": "stateIn", "params": {"state": "#A"}},
+                        "because": "No.",
+                    },
+                },
+            ]
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (
+            StateDefinition(on={"*": "A", "go": "A"}),
+            "A.on.*: XState asks for 'go' before '*'; write them in this order",
+        ),
+        (StateDefinition(on={"go": "B"}), "A.on.go: target 'B' is no state of this lifecycle"),
+        (
+            StateDefinition(
+                initial="D", states={"C": StateDefinition(states={"D": StateDefinition()})}
+            ),
+            "A.initial: 'D' is no child; XState begins in a child, whose 'initial' goes on",
+        ),
+        (
+            StateDefinition(on={"go": TransitionDefinition(guard={"nor": []})}),
+            "A.on.go: {'nor': []} is no guard",
+        ),
+        (
+            StateDefinition(on={"done.state.A": "A"}),
+            "A.on.done.state.A: XState gives the end of a state another name; write 'onDone' there",
+        ),
+        (StateDefinition(after={"soon": "A"}), "A.after.soon: a delay is written in days"),
+    ],
+)
+def test_what_xstate_would_do_otherwise_is_refused(state: StateDefinition, message: str) -> None:
+    with pytest.raises(XStateError) as refused:
+        machine(("A", state))
+
+    assert str(refused.value).startswith(message)

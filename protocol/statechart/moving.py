@@ -8,8 +8,10 @@ Not here: which transitions are enabled (`kernel.py`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from protocol.statechart.compiled import DONE, Chart, Node, Transition
+from protocol.statechart.compiler import check_together
 from protocol.statechart.definition import Action, Cancel, NodeType, Raise, Send
 
 History = Mapping[str, Sequence[str]]  # By the id of a history state: the states it recorded.
@@ -49,6 +51,30 @@ def enter_chart(chart: Chart) -> Microstep:
         entry.ascend(target, chart.root)
     executed = [*chart.root.initial_actions, *entry.executed()]
     return Microstep(_leaves(entry.nodes), executed, {})
+
+
+class Placed(NamedTuple):
+    """A configuration without a way to it, and the timers that its states arm."""
+
+    leaves: tuple[str, ...]
+    sends: tuple[Send, ...]
+
+
+def place(chart: Chart, targets: tuple[Node, ...]) -> Placed:
+    """Return the configuration with `targets` in it, the rest of it as it is entered by default.
+
+    Raises:
+        ChartError: they cannot be active at once.
+    """
+    check_together("states", targets)
+    entry = _Entry({}, chart)
+    for target in targets:
+        entry.descend(target)
+    for target in targets:
+        entry.ascend(target, chart.root)
+    entered = sorted(entry.nodes, key=_order)
+    sends = [action for node in entered for action in node.entry if isinstance(action, Send)]
+    return Placed(_leaves(entry.nodes), tuple(sends))
 
 
 def move(

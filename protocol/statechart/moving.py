@@ -94,10 +94,11 @@ def move(
     for one, domain in zip(taken, domains, strict=True):
         for target in one.targets:
             entry.descend(target)
-        top = domain_of(chart, one, now) if recorded else domain  # As what it leads to is now.
-        if top is not None:
+        # The appendix asks for the domain again, when a parallel state that was left for its own
+        # history may be no longer outside of it: then nothing would enter it.
+        if domain is not None:
             for target in effective_targets(chart, one.targets, now):
-                entry.ascend(target, top)
+                entry.ascend(target, domain)
     entry.stay(active - left)
     executed += entry.executed()
     return Microstep(_leaves((active - left) | entry.nodes), executed, recorded)

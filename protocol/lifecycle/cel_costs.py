@@ -16,7 +16,8 @@ from itertools import chain, islice
 from typing import Final
 
 from protocol.errors import ManifestdError
-from protocol.lifecycle import cel_syntax as syntax
+from protocol.lifecycle import cel_tree as tree
+from protocol.lifecycle.cel_syntax import plain_text
 from protocol.lifecycle.patterns import compile_cost, run_cost
 
 STEPS_MAX: Final = 300_000  # 30 ms.
@@ -136,7 +137,7 @@ def _within(shape: Shape) -> Shape:
     return shape.element or Shape(parts=shape.parts, length=shape.length, is_map=True)
 
 
-def reckon(node: syntax.Node, variables: Mapping[str, object], allowance: Allowance) -> Shape:
+def reckon(node: tree.Node, variables: Mapping[str, object], allowance: Allowance) -> Shape:
     """Spend what evaluating `node` takes off `allowance`; return what comes out."""
     reckoning = _Reckoning(allowance, {name: Shape((value,)) for name, value in variables.items()})
     for shape in reckoning.names.values():
@@ -156,31 +157,31 @@ class _Reckoning:
         self.names = names
         self._turns = 1
 
-    def shape(self, node: syntax.Node) -> Shape:  # noqa: PLR0911 (a table)
+    def shape(self, node: tree.Node) -> Shape:  # noqa: PLR0911 (a table)
         """Spend what `node` takes; return what may come out."""
         self._spend(_NODE)
         match node:
-            case syntax.Literal(size):
+            case tree.Literal(size):
                 return Shape(("x" * size,))
-            case syntax.Name(name):
+            case tree.Name(name):
                 return self.names.get(name, SCALAR)
-            case syntax.Select(operand, member, only_asks):
+            case tree.Select(operand, member, only_asks):
                 found = self._member(self.shape(operand), member)
                 return SCALAR if only_asks else self._copied(found)
-            case syntax.Index(operand, index, constant):
+            case tree.Index(operand, index, constant):
                 of = self.shape(operand)
                 self._weighing(self.shape(index))
                 return self._copied(self._indexed(of, constant))
-            case syntax.Call():
+            case tree.Call():
                 return self._call(node)
-            case syntax.Chain(operators, operands):
+            case tree.Chain(operators, operands):
                 return self._chain(operators, operands)
-            case syntax.Ternary(condition, yes, no):
+            case tree.Ternary(condition, yes, no):
                 self.shape(condition)
                 return self._copied(_either(self.shape(yes), self.shape(no)))
-            case syntax.Literals(items, is_map):
+            case tree.Literals(items, is_map):
                 return self._literals(items, is_map=is_map)
-            case syntax.Macro():
+            case tree.Macro():
                 return self._macro(node)
 
     def _spend(self, steps: int) -> None:
@@ -215,7 +216,7 @@ class _Reckoning:
             if not of.is_map:
                 lists = (one for one in of.values if isinstance(one, list))
                 return Shape([one[at] for one in lists if at < len(one)])
-        member = syntax.plain_text(constant)
+        member = plain_text(constant)
         if member is not None and of.values is not None:
             return self._member(of, member)
         if of.values is None:
@@ -235,7 +236,7 @@ class _Reckoning:
             chain.from_iterable(one for one in of.values if isinstance(one, dict | list))
         )
 
-    def _call(self, node: syntax.Call) -> Shape:
+    def _call(self, node: tree.Call) -> Shape:
         arguments = [self.shape(argument) for argument in node.arguments]
         if node.pattern is not None:
             self._spend(compile_cost(node.pattern))
@@ -250,7 +251,7 @@ class _Reckoning:
             return Shape(parts=arguments)
         return SCALAR
 
-    def _chain(self, operators: tuple[str, ...], operands: tuple[syntax.Node, ...]) -> Shape:
+    def _chain(self, operators: tuple[str, ...], operands: tuple[tree.Node, ...]) -> Shape:
         shapes = [self.shape(operand) for operand in operands]
         if {"&&", "||"} & {*operators}:
             return SCALAR
@@ -276,7 +277,7 @@ class _Reckoning:
     def _inner(self, of: Shape) -> Shape:
         return self._elements(of) if of.length else SCALAR
 
-    def _literals(self, items: tuple[syntax.Node, ...], *, is_map: bool) -> Shape:
+    def _literals(self, items: tuple[tree.Node, ...], *, is_map: bool) -> Shape:
         shapes = [self.shape(item) for item in items]
         element = SCALAR
         for shape in shapes:
@@ -285,7 +286,7 @@ class _Reckoning:
         self._spend(_COPY * self._weight(made))
         return made
 
-    def _macro(self, node: syntax.Macro) -> Shape:
+    def _macro(self, node: tree.Macro) -> Shape:
         over = self.shape(node.over)
         makes_list = node.kind in ("map", "filter")
         if makes_list and over.is_map:

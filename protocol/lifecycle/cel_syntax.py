@@ -7,10 +7,21 @@ Not here: values (the extension's work), what evaluation costs (`cel_costs`).
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from protocol.errors import ManifestdError, did_you_mean
+from protocol.lifecycle.cel_tree import (
+    Call,
+    Chain,
+    Index,
+    Literal,
+    Literals,
+    Macro,
+    Name,
+    Node,
+    Select,
+    Ternary,
+)
 from protocol.lifecycle.patterns import PatternError, check_pattern
 
 SOURCE_SIZE_MAX: Final = 2000  # Characters. A guard longer than a screen is several guards.
@@ -23,16 +34,18 @@ VARIABLES: Final = ("manifest", "state", "principal", "command", "approvals", "n
 TYPES: Final = ("bool", "bytes", "double", "int", "list", "map", "null_type", "string", "uint")
 MACROS: Final = ("all", "exists", "exists_one", "filter", "map")
 # Function and how many arguments it takes; called as f(x), as x.f(), or either way.
-FUNCTIONS: Final = {
-    **{"bytes": 1, "double": 1, "duration": 1, "dyn": 1, "has": 1, "int": 1},
-    **{"size": 1, "string": 1, "timestamp": 1, "type": 1, "uint": 1},
-}
-METHODS: Final = {
-    **{"contains": 1, "endsWith": 1, "matches": 1, "size": 0, "startsWith": 1},
-    **{"getDate": 0, "getDayOfMonth": 0, "getDayOfWeek": 0, "getDayOfYear": 0},
-    **{"getFullYear": 0, "getHours": 0, "getMilliseconds": 0, "getMinutes": 0},
-    **{"getMonth": 0, "getSeconds": 0},
-}
+FUNCTIONS: Final = dict.fromkeys(
+    ("bytes", "double", "duration", "dyn", "has", "int")
+    + ("size", "string", "timestamp", "type", "uint"),
+    1,
+)
+METHODS: Final = dict.fromkeys(
+    ("contains", "endsWith", "matches", "startsWith"), 1
+) | dict.fromkeys(
+    ("size", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear")
+    + ("getHours", "getMilliseconds", "getMinutes", "getMonth", "getSeconds"),
+    0,
+)
 _WORDS: Final = {"true", "false", "null", "in"}
 
 _TOKEN: Final = re.compile(
@@ -57,85 +70,6 @@ class ExpressionError(ManifestdError):
         super().__init__(reason if position is None else f"{reason} (character {position})")
         self.reason = str(self)
         self.position = position
-
-
-@dataclass(frozen=True, slots=True)
-class Literal:
-    """A number, text, truth or null; `size` in characters."""
-
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A variable, one bound by a macro, or a type."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Select:
-    """`operand.member`; `only_asks` within has()."""
-
-    operand: "Node"
-    member: str
-    only_asks: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """`operand[index]`; `constant` is the text of a constant one."""
-
-    operand: "Node"
-    index: "Node"
-    constant: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A function or method of the tables above; `pattern` is what matches() looks for."""
-
-    function: str
-    arguments: tuple["Node", ...]
-    pattern: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """Operands of equal precedence with the operators between them; also the unary ones."""
-
-    operators: tuple[str, ...]
-    operands: tuple["Node", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Ternary:
-    """`condition ? yes : no`."""
-
-    condition: "Node"
-    yes: "Node"
-    no: "Node"
-
-
-@dataclass(frozen=True, slots=True)
-class Literals:
-    """A list, or a map with keys and values in turn."""
-
-    items: tuple["Node", ...]
-    is_map: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Macro:
-    """A loop: `over.kind(variable, *bodies)`."""
-
-    kind: str
-    over: "Node"
-    variable: str
-    bodies: tuple["Node", ...]
-
-
-Node = Literal | Name | Select | Index | Call | Chain | Ternary | Literals | Macro
 
 
 class _Token(NamedTuple):

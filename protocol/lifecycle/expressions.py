@@ -15,6 +15,7 @@ from typing import Final
 
 from protocol.errors import ManifestdError
 from protocol.lifecycle import cel_syntax as syntax
+from protocol.lifecycle import cel_tree as tree
 from protocol.lifecycle.cel_costs import Allowance, TooCostlyError, UnorderedError, reckon
 from protocol.lifecycle.cel_extension import Program, compile_program
 from protocol.lifecycle.cel_syntax import VARIABLES, ExpressionError
@@ -42,7 +43,7 @@ class Expression:
 
     __slots__ = ("_members", "_node", "_program", "source")
 
-    def __init__(self, source: str, node: syntax.Node, program: Program) -> None:
+    def __init__(self, source: str, node: tree.Node, program: Program) -> None:
         self.source = source
         self._node = node
         self._program = program
@@ -114,52 +115,33 @@ def _check_regex(pattern: str) -> None:
         raise ExpressionError(f"matches(): {pattern!r} is no pattern: {told}") from error
 
 
-def _children(node: syntax.Node) -> tuple[syntax.Node, ...]:  # noqa: PLR0911 (a table)
-    match node:
-        case syntax.Select(operand):
-            return (operand,)
-        case syntax.Index(operand, index):
-            return (operand, index)
-        case syntax.Call(_, arguments):
-            return arguments
-        case syntax.Chain(_, operands):
-            return operands
-        case syntax.Ternary(condition, yes, no):
-            return (condition, yes, no)
-        case syntax.Literals(items):
-            return items
-        case syntax.Macro(_, over, _, bodies):
-            return (over, *bodies)
-    return ()
-
-
-def _patterns(node: syntax.Node) -> list[str]:
-    found = [node.pattern] if isinstance(node, syntax.Call) and node.pattern is not None else []
-    for child in _children(node):
+def _patterns(node: tree.Node) -> list[str]:
+    found = [node.pattern] if isinstance(node, tree.Call) and node.pattern is not None else []
+    for child in tree.children(node):
         found += _patterns(child)
     return found
 
 
-def _member_of_variable(node: syntax.Node) -> tuple[str, str] | None:
+def _member_of_variable(node: tree.Node) -> tuple[str, str] | None:
     match node:
-        case syntax.Select(syntax.Name(name), member) if name in VARIABLES:
+        case tree.Select(tree.Name(name), member) if name in VARIABLES:
             return name, member
-        case syntax.Index(syntax.Name(name), _, constant) if name in VARIABLES:
-            member = syntax.plain_text(constant)
-            return None if member is None else (name, member)
+        case tree.Index(tree.Name(name), _, constant) if name in VARIABLES:
+            text = syntax.plain_text(constant)
+            return None if text is None else (name, text)
     return None
 
 
-def _collect_members(node: syntax.Node, members: dict[str, set[str] | None]) -> None:
+def _collect_members(node: tree.Node, members: dict[str, set[str] | None]) -> None:
     """Note of each variable which members are looked at; None: all of it is."""
-    if isinstance(node, syntax.Name) and node.name in VARIABLES:
+    if isinstance(node, tree.Name) and node.name in VARIABLES:
         members[node.name] = None
     elif (member := _member_of_variable(node)) is not None:
         known = members.setdefault(member[0], set())
         if known is not None:
             known.add(member[1])
     else:
-        for child in _children(node):
+        for child in tree.children(node):
             _collect_members(child, members)
 
 

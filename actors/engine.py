@@ -18,8 +18,10 @@ from actors.stamps import SystemStamper
 from actors.timers import CallLater
 from protocol.canonical import strict_loads
 from protocol.commands import OP_BY_REQUEST, Create, Request, Write
-from protocol.errors import CommandError, InternalError, ShuttingDownError
+from protocol.errors import CommandError, CorruptError, InternalError, ShuttingDownError
 from protocol.identifiers import check_manifest_id, id_for_command, is_manifest_id
+from protocol.lifecycle.findings import LifecycleError
+from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.principals import Peer, Principal, permitting_roles
 
 log: Final = logging.getLogger(__name__)
@@ -30,6 +32,14 @@ class NobodyListens:
 
     def publish(self, topic: bytes, body: bytes) -> None:
         """See `ports.Publisher`."""
+
+
+def _read_back(name: str, definition: bytes) -> Lifecycle:
+    try:
+        return Lifecycle.read(definition, name, syntax="json")
+    except LifecycleError as error:
+        message = f"the lifecycle {name} that the store keeps cannot be read: {error}"
+        raise CorruptError(message, suggestion="manifestd fsck") from error
 
 
 class Engine:
@@ -63,10 +73,20 @@ class Engine:
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
-        """Pin the lifecycles, then take requests for as long as the context lasts."""
-        rules, store = self.directory.rules, self.directory.store
-        for name in rules.lifecycles.names():
-            await store.pin_lifecycle(name, rules.lifecycles.get(name).to_json())
+        """Pin the lifecycles, then take requests for as long as the context lasts.
+
+        A lifecycle that is no longer configured stays known where the store has manifests of it.
+
+        Raises:
+            LifecycleChangedError: the store has another definition of one of the lifecycles.
+            CorruptError: a definition that the store kept cannot be read.
+        """
+        lifecycles, store = self.directory.rules.lifecycles, self.directory.store
+        for name in lifecycles.names():
+            await store.pin_lifecycle(name, lifecycles.get(name).to_json())
+        for name, definition in (await store.pinned_lifecycles()).items():
+            if name not in lifecycles:
+                lifecycles.add(_read_back(name, definition))
         async with self.directory.run():
             yield
 

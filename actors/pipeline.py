@@ -29,7 +29,7 @@ from protocol.commands import Create, Request, Transition
 from protocol.errors import BadRequestError, CommandError, NotFoundError, OptimisticLockError
 from protocol.events import Event, StateName, read_event
 from protocol.identifiers import check_manifest_id
-from protocol.principals import IMPERSONATE, ROLES, Peer, check_name
+from protocol.principals import IMPERSONATE, Peer, check_name
 from protocol.replies import TransitionResult
 from protocol.snapshots import StateSnapshot, encode_snapshot
 
@@ -247,7 +247,7 @@ class RegistrationPipeline:
                 future.set_result(outcome)
 
         check_name(principal)
-        peer = Peer(name=principal, roles=frozenset({*ROLES, IMPERSONATE}))
+        peer = Peer(name=principal, roles=self._rules.roles | {"admin", IMPERSONATE})
         self._engine.handle(_checked(request), peer, answer)
         return await future
 

@@ -142,6 +142,13 @@ class EventStore(Protocol):
     async def pin_lifecycle(self, name: str, definition: bytes) -> None:
         """Keep the definition that events will name; `LifecycleChangedError` when it differs."""
 
+    async def pinned_lifecycles(self) -> dict[str, bytes]:
+        """Return every definition that was ever pinned, by `id@version`.
+
+        Raises:
+            CorruptError: one cannot be read back.
+        """
+
     async def write_behind(self) -> None:
         """Write now what is written behind; on return nothing committed before is dirty."""
 

@@ -10,7 +10,7 @@ from protocol.errors import ManifestInvalidError
 from protocol.kinds import KindRegistry, Problem
 from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.lifecycle.registry import DEFAULT_LIFECYCLE, LifecycleRegistry
-from protocol.principals import Policy
+from protocol.principals import EVERYDAY_ROLES, Policy
 from protocol.snapshots import StateSnapshot
 
 VERDICTS_MAX: Final = 4096  # Remembered; one is asked for four times on the way to REGISTERED.
@@ -37,6 +37,7 @@ class Rules:
         lifecycles: LifecycleRegistry | None = None,
         policy: Policy | None = None,
         *,
+        lifecycle: str = DEFAULT_LIFECYCLE,
         lifecycle_by_kind: Mapping[str, str] | None = None,
         urn_owner: Callable[[str], str | None] = nobody,
     ) -> None:
@@ -44,6 +45,7 @@ class Rules:
         self.lifecycles = lifecycles or LifecycleRegistry.builtin()
         self.policy = policy or Policy()
         self.urn_owner = urn_owner
+        self._lifecycle = lifecycle
         self._lifecycle_by_kind = dict(lifecycle_by_kind or {})
         self._verdicts: dict[tuple[str, str], Verdict] = {}
 
@@ -53,9 +55,14 @@ class Rules:
         bound.urn_owner = urn_owner
         return bound
 
+    @property
+    def roles(self) -> frozenset[str]:
+        """All roles that there are but `admin`: the built-in ones, and those of the lifecycles."""
+        return EVERYDAY_ROLES | self.lifecycles.roles()
+
     def lifecycle_for(self, kind: str) -> Lifecycle:
         """Return the lifecycle that new manifests of `kind` get."""
-        return self.lifecycles.get(self._lifecycle_by_kind.get(kind, DEFAULT_LIFECYCLE))
+        return self.lifecycles.get(self._lifecycle_by_kind.get(kind, self._lifecycle))
 
     def verdict(self, state: StateSnapshot) -> Verdict:
         """Return what the manifest's kind says of its document, remembered by digest."""

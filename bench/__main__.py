@@ -59,6 +59,7 @@ def _measure_parts(folder: Path, *, quick: bool) -> Sequence[Figure]:
     return (
         parts.state_transition(walked),
         parts.kernel_step(repeats * 20),
+        *parts.timers(1000 if quick else 100_000),
         parts.file_persistence(walked, folder, repeats),
         parts.event_log_append(walked, folder, repeats),
         asyncio.run(parts.event_recovery(folder / "recovered", repeats)),

@@ -1,9 +1,10 @@
 """The parts of a command, each alone: deciding, the kernel, the atomic write, the log, recovery."""
 
+from collections.abc import Callable, Sequence
 from itertools import count, islice
 from pathlib import Path
-from time import perf_counter_ns
-from typing import Final
+from time import perf_counter_ns, process_time_ns
+from typing import Final, Self
 
 from actors.case import Case
 from actors.decide import decide
@@ -11,6 +12,7 @@ from actors.drafts import canonical_document
 from actors.pipeline import RegistrationPipeline
 from actors.rules import Rules
 from actors.stamps import SystemStamper
+from actors.timers import REVIEW_INTERVAL_S, Scheduler
 from bench.figures import Figure, milliseconds, percentile, timed_ns
 from bench.walk import STEPS_PER_WALK, requests
 from daemon import open_pipeline
@@ -21,13 +23,18 @@ from protocol.commands import Write
 from protocol.events import GENESIS, CommittedEvent, NewEvent, digest_hex
 from protocol.principals import ROLES, Principal
 from protocol.snapshots import StateSnapshot, apply, encode_snapshot
+from protocol.statechart.definition import Send
 from protocol.statechart.kernel import step
+from protocol.timers import arm
 
 TRANSITION_MAX_MS: Final = 10.0
 WRITE_MAX_MS: Final = 50.0
 APPEND_MAX_MS: Final = 5.0
 RECOVERY_MAX_MS: Final = 5.0
 KERNEL_STEP_MAX_US: Final = 5.0
+ARM_MAX_US: Final = 20.0
+IDLE_MINUTE_MAX_US: Final = 600.0  # A hundred-thousandth of a core.
+DAY_MS: Final = 86_400_000
 RECOVERED_EVENTS: Final = 100
 _RECOVERED_ID: Final = "io.github.acme/recovered@1.0.0"
 
@@ -116,6 +123,48 @@ async def event_recovery(folder: Path, repeats: int) -> Figure:
     assert encode_snapshot(recovered) == encode_snapshot(stored)
     what = f"{RECOVERED_EVENTS} events read, checked, replayed"
     return milliseconds("event_recovery", sorted(took_ns), RECOVERY_MAX_MS, what)
+
+
+class Waiting:
+    """Stands in for the loop: keeps what it is to call, and calls it when told to."""
+
+    def __init__(self) -> None:
+        self.wake: Callable[[], None] = self.cancel
+
+    def call_later(self, _delay_s: float, wake: Callable[[], None], /) -> Self:
+        """Keep `wake`."""
+        self.wake = wake
+        return self
+
+    def cancel(self) -> None:
+        """Keep it all the same."""
+
+
+def timers(armed: int) -> Sequence[Figure]:
+    """So many timers: what arming one takes, and what all of them take while none is due."""
+    loop, now = Waiting(), SystemStamper().now()
+    scheduler = Scheduler(SystemStamper().now, lambda _manifest_id, _timer: None)
+    scheduler.start(loop.call_later)
+    armed_by_id = {}
+    for number in range(armed):  # In an order that is neither that of due times nor its reverse.
+        delay_ms = DAY_MS + number * 7919 % armed
+        send = Send(event="after.REVIEWED.1", delay_ms=delay_ms)
+        armed_by_id[f"m-{number}"] = arm(f"event-{number}", now, [send])
+    begun_ns = process_time_ns()
+    for manifest_id, its_timers in armed_by_id.items():
+        scheduler.set(manifest_id, its_timers)
+    arming_us = (process_time_ns() - begun_ns) / armed / 1e3
+    looks = 1000
+    begun_ns = process_time_ns()
+    for _ in range(looks):
+        loop.wake()
+    minute_us = (process_time_ns() - begun_ns) / looks / 1e3 * 60 / REVIEW_INTERVAL_S
+    assert scheduler.waiting == armed
+    note = f"CPU, {armed} armed"
+    return (
+        Figure("timer_arm", arming_us, "us", ARM_MAX_US, note=note),
+        Figure("timers_idle_minute", minute_us, "us", IDLE_MINUTE_MAX_US, note=note),
+    )
 
 
 async def _make_history(pipeline: RegistrationPipeline) -> None:

@@ -21,8 +21,14 @@ from actors.pipeline import RegistrationPipeline
 from actors.ports import LifecycleChangedError
 from actors.rules import Rules
 from daemon.archive.opening import LOCK_NAME
-from daemon.configuration import Configuration, assigned_roles, impersonators, load_kinds
-from daemon.errors import ConfigurationError, DaemonError, DiskFailedError, StoreLockedError
+from daemon.configuration import Configuration, impersonators
+from daemon.errors import (
+    ConfigurationError,
+    DaemonError,
+    DamagedStoreError,
+    DiskFailedError,
+    StoreLockedError,
+)
 from daemon.journal.disk import OperatingSystemDisk
 from daemon.progress import (
     RECOVERY,
@@ -33,13 +39,14 @@ from daemon.progress import (
     published,
 )
 from daemon.readiness import ServiceManager
+from daemon.rulebook import load_rules
 from daemon.service import Service
 from daemon.store import FileStore
 from daemon.transport.identity import Identity
 from daemon.transport.publisher import EventSocket
 from daemon.transport.router import CommandSocket
 from daemon.transport.sockets import Context, make_context, refuse_if_taken
-from protocol.principals import Policy
+from protocol.errors import CorruptError
 
 log: Final = logging.getLogger(__name__)
 
@@ -70,18 +77,12 @@ class Application:
         self._dev = dev
         self._manager = manager
         self._end = end
-        self._rules = Rules(
-            kinds=load_kinds(configuration, base),
-            policy=Policy(
-                four_eyes=configuration.policy.four_eyes,
-                assertions_count=dev,
-                assigned=assigned_roles(configuration),
-            ),
-        )
+        self._rules = load_rules(configuration, base, dev=dev)
         self._identity = Identity(
             names={int(uid): name for uid, name in configuration.identity.names.items()},
             roles=configuration.roles,
             impersonators=impersonators(configuration),
+            everyday=self._rules.roles,
             everything=dev,
         )
         self._stop = asyncio.Event()
@@ -176,6 +177,8 @@ class Application:
             publisher.say_bye(store.last_seq, time.time_ns())
         except* LifecycleChangedError as group:
             raise ConfigurationError(str(group.exceptions[0])) from group
+        except* CorruptError as group:
+            raise DamagedStoreError(self._directory, str(group.exceptions[0])) from group
         finally:
             router.close(LINGER_MS)
 

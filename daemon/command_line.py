@@ -121,12 +121,16 @@ def _make_private(folder: Path) -> None:
 
 
 def _check(configuration: "Configuration", options: argparse.Namespace) -> int:
-    from daemon.configuration import impersonators, load_kinds  # noqa: PLC0415
+    from daemon.configuration import impersonators  # noqa: PLC0415
+    from daemon.rulebook import load_rules  # noqa: PLC0415
 
     with _naming(options.config):
-        kinds = load_kinds(configuration, _base(options))
+        rules = load_rules(configuration, _base(options), dev=options.dev)
         impersonators(configuration)
-    print(f"the configuration is fine; kinds: {', '.join(kinds.names())}")
+    print(
+        f"the configuration is fine; kinds: {', '.join(rules.kinds.names())}; "
+        f"lifecycles: {', '.join(rules.lifecycles.names())}"
+    )
     return 0
 
 

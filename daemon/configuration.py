@@ -8,6 +8,9 @@ Promise:  a key that nobody reads is an error that names the nearest one that so
     [identity] names = { "1000" = "alice" }, impersonators = ["root"]
     [roles]   approver = ["alice", "bob"]           the first assignment ends "everybody may"
     [kinds.plugin] schema = "plugin.json", urn = "{name}@{version}", validation = "full"
+    [lifecycles] files = ["review.toml"], default = "manifest@1", by_kind = { agent = "review@1" }
+
+Not here: what the files that it names hold, and whether its roles exist (`rulebook.py`).
 """
 
 import os
@@ -23,7 +26,8 @@ from daemon.errors import ConfigurationError
 from protocol.endpoints import COMMANDS, EVENTS, SERVICE_DIRECTORY, ipc_endpoint
 from protocol.errors import BadRequestError, did_you_mean
 from protocol.kinds import Kind, KindError, KindRegistry, Validation
-from protocol.principals import IMPERSONATE, ROLES, check_name
+from protocol.lifecycle.registry import DEFAULT_LIFECYCLE
+from protocol.principals import IMPERSONATE, check_name
 
 ENVIRONMENT_PREFIX: Final = "MANIFESTD_"
 
@@ -62,6 +66,17 @@ class KindSection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     validation: Validation = Validation.FULL
 
 
+class LifecyclesSection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """`files`: lifecycles of the operator's own, paths relative to the configuration file.
+
+    New manifests get the lifecycle that `by_kind` names for their kind, else the `default`.
+    """
+
+    files: list[str] = msgspec.field(default_factory=list)
+    default: str = DEFAULT_LIFECYCLE
+    by_kind: dict[str, str] = msgspec.field(default_factory=dict)
+
+
 class Configuration(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -70,6 +85,7 @@ class Configuration(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     identity: IdentitySection = msgspec.field(default_factory=IdentitySection)
     roles: dict[str, list[str]] | None = None
     kinds: dict[str, KindSection] = msgspec.field(default_factory=dict)
+    lifecycles: LifecyclesSection = msgspec.field(default_factory=LifecyclesSection)
 
 
 def load_configuration(file: Path | None, environment: Mapping[str, str]) -> Configuration:
@@ -118,6 +134,7 @@ def _sections() -> dict[str, type[msgspec.Struct] | None]:
         "identity": IdentitySection,
         "roles": None,
         "kinds": None,
+        "lifecycles": LifecyclesSection,
     }
 
 
@@ -184,8 +201,13 @@ def _parsed(section: str, key: str, value: str) -> Any:  # noqa: ANN401 (any TOM
     return value if (section, key) in _TEXTS and not isinstance(parsed, str) else parsed
 
 
-_LISTS: Final = {("daemon", "commands"), ("daemon", "events"), ("identity", "impersonators")}
-_TEXTS: Final = {("daemon", "data_dir"), ("daemon", "log_level")}
+_LISTS: Final = {
+    ("daemon", "commands"),
+    ("daemon", "events"),
+    ("identity", "impersonators"),
+    ("lifecycles", "files"),
+}
+_TEXTS: Final = {("daemon", "data_dir"), ("daemon", "log_level"), ("lifecycles", "default")}
 
 
 def _check_values(configuration: Configuration, source: str) -> None:
@@ -198,10 +220,7 @@ def _check_values(configuration: Configuration, source: str) -> None:
         if not endpoints:
             message = f"{source}: daemon.{key} is empty; leave it out for the default"
             raise ConfigurationError(message)
-    known = [*ROLES, IMPERSONATE]
     for role, names in (configuration.roles or {}).items():
-        if role not in known:
-            raise ConfigurationError(_unknown(source, f"roles.{role}", role, known))
         for name in names:
             _check_principal(name, f"{source}: roles.{role}")
     for uid, name in configuration.identity.names.items():

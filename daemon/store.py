@@ -28,7 +28,7 @@ from actors.ports import (
     Position,
 )
 from daemon.archive.archiver import Archiver, Timer
-from daemon.archive.dirty import DIRTY_LIMITS, DirtyLimits, DirtyManifests
+from daemon.archive.dirty import DirtyManifests
 from daemon.archive.opening import OpenedStore, open_store
 from daemon.archive.pins import LifecyclePins
 from daemon.archive.reads import StoreReads
@@ -41,8 +41,7 @@ from daemon.journal.checkpoint import BatchEnd
 from daemon.journal.clean import mark_clean
 from daemon.journal.committer import Journal
 from daemon.journal.disk import Disk, OperatingSystemDisk
-from daemon.journal.reserve import RESERVE_SIZE_BYTES
-from daemon.journal.segment import SEGMENT_SIZE_BYTES
+from daemon.settings import StoreSettings
 from protocol.errors import (
     CommandError,
     OptimisticLockError,
@@ -63,15 +62,6 @@ RETRY_AFTER_MS: Final = 200  # The archive frees a batch of thousands in about t
 
 def _nobody(_events: Sequence[CommittedEvent]) -> None:
     """Stand for the listener until there is one; nothing is appended before."""
-
-
-class StoreSettings(NamedTuple):
-    """What a configuration may change, and a test makes small."""
-
-    dirty: DirtyLimits = DIRTY_LIMITS
-    segment_size_bytes: int = SEGMENT_SIZE_BYTES
-    reserve_size_bytes: int = RESERVE_SIZE_BYTES
-    feed_retention_events: int | None = None  # How far `feed` reaches back; None: to the first.
 
 
 class _Entry(NamedTuple):
@@ -132,7 +122,7 @@ class FileStore:
             timer=loop if timer is None else timer,
         )
         self._reads = StoreReads(disk, data_directory, self._journal.durable_end)
-        self._pin = wrap(LifecyclePins(disk, data_directory).pin)
+        self._pins = LifecyclePins(disk, data_directory)
         self._archiver.wake()
 
     @classmethod
@@ -277,7 +267,11 @@ class FileStore:
 
     async def pin_lifecycle(self, name: str, definition: bytes) -> None:
         """See `EventStore`."""
-        await self._pin(name, definition)
+        await wrap(self._pins.pin)(name, definition)
+
+    async def pinned_lifecycles(self) -> dict[str, bytes]:
+        """See `EventStore`."""
+        return await wrap(self._pins.read)()
 
     async def write_behind(self) -> None:
         """See `EventStore`.

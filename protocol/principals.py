@@ -4,6 +4,7 @@ Promise:  pure tables and look-ups. Permission is judged when a command runs, no
 Not here: how the kernel or a key says who a peer is (`daemon.transport.identity`).
 """
 
+import re
 from typing import Final
 
 import msgspec
@@ -14,6 +15,7 @@ from protocol.limits import TOKEN_SIZE_MAX
 ROLES: Final = ("author", "reviewer", "approver", "registrar", "auditor", "reader", "admin")
 IMPERSONATE: Final = "impersonate"  # May name another principal in a request.
 EVERYDAY_ROLES: Final = frozenset(ROLES) - {"admin"}  # What a peer has without a [roles] table.
+ROLE: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # What a lifecycle may call a role of its own.
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,19 +46,21 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """What the operator demands beyond the lifecycle.
 
     `assertions_count`: an asserted name is a person of its own (`--dev`), so that one developer
-    can play all of them. `assigned`: the roles of each principal; None: nobody was assigned any.
+    can play all of them. `assigned`: the roles of each principal; None: nobody was assigned any,
+    and everybody has the `everyday` ones.
     """
 
     four_eyes: bool = True
     assertions_count: bool = False
     assigned: dict[str, frozenset[str]] | None = None
+    everyday: frozenset[str] = EVERYDAY_ROLES
 
     def roles_asserted(self, name: str, peer: Peer) -> frozenset[str]:
         """Return what `name` may do when `peer` speaks for it: what it is assigned, not the peer."""
         if self.assertions_count:
             return peer.roles
         if self.assigned is None:
-            return EVERYDAY_ROLES
+            return self.everyday
         return self.assigned.get(name, frozenset())
 
 

@@ -7,13 +7,15 @@ Not here: what a definition means; here it is bytes.
 import threading
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from actors.ports import LifecycleChangedError
 from daemon.errors import DiskFailedError
 from daemon.journal.disk import Disk
+from protocol.errors import UnavailableError
 
 LIFECYCLES_NAME: Final = "lifecycles"
+_SUFFIX: Final = ".json"
 
 
 class LifecyclePins:
@@ -31,7 +33,7 @@ class LifecyclePins:
             LifecycleChangedError: the store holds another one under that name.
             DiskFailedError: it could not be written.
         """
-        file_name = f"{quote(name, safe='@')}.json"
+        file_name = f"{quote(name, safe='@')}{_SUFFIX}"
         with self._lock:
             try:
                 if file_name not in self._disk.list_names(self._directory):
@@ -43,3 +45,21 @@ class LifecyclePins:
             except OSError as error:
                 what = f"keeping the lifecycle {name}"
                 raise DiskFailedError(what, error) from error
+
+    def read(self) -> dict[str, bytes]:
+        """Return every definition that was ever pinned, by `id@version`.
+
+        Raises:
+            UnavailableError: a file cannot be read at the moment.
+        """
+        try:
+            return {
+                unquote(file_name.removesuffix(_SUFFIX)): self._disk.read(
+                    self._directory / file_name
+                )
+                for file_name in sorted(self._disk.list_names(self._directory))
+                if file_name.endswith(_SUFFIX)
+            }
+        except OSError as error:
+            message = f"the lifecycles in {self._directory} cannot be read: {error.strerror}"
+            raise UnavailableError(message) from error

@@ -14,7 +14,9 @@ class Reservations:
 
     def __init__(self, rows: Iterable[ManifestSummary]) -> None:
         """Begin with what is registered according to `rows`."""
-        self._confirmed = {row.urn: row.manifest_id for row in rows if row.urn is not None}
+        self._confirmed = {
+            urn: row.manifest_id for row in rows for urn in (*row.registered, *row.withdrawn)
+        }
         self._reserved: dict[str, str] = {}
 
     def reserve(self, urn: str, manifest_id: str) -> str | None:

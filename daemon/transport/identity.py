@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from protocol.errors import UnauthenticatedError
-from protocol.principals import EVERYDAY_ROLES, IMPERSONATE, ROLES, Peer
+from protocol.principals import EVERYDAY_ROLES, IMPERSONATE, Peer
 
 CACHED_MAX: Final = 4096  # Processes, roughly; then the cache starts again.
 
@@ -19,7 +19,8 @@ class Identity:
     """Turns a message's metadata into a peer with roles.
 
     `names` maps a uid to a principal where its user name is not wanted; `roles` lists the
-    principals of each role, None when the operator assigned none; `everything` is `--dev`.
+    principals of each role, None when the operator assigned none, and everybody has the `everyday`
+    ones; `everything`, `--dev`, adds the other two.
     """
 
     def __init__(
@@ -28,11 +29,13 @@ class Identity:
         names: Mapping[int, str] | None = None,
         roles: Mapping[str, Sequence[str]] | None = None,
         impersonators: frozenset[int] = frozenset(),
+        everyday: frozenset[str] = EVERYDAY_ROLES,
         everything: bool = False,
     ) -> None:
         self._names = dict(names or {})
         self._roles = roles
         self._impersonators = impersonators
+        self._everyday = everyday
         self._everything = everything
         self._cache: dict[str, Peer] = {}
 
@@ -68,9 +71,9 @@ class Identity:
 
     def _granted(self, name: str) -> frozenset[str]:
         if self._everything:
-            return frozenset({*ROLES, IMPERSONATE})
+            return self._everyday | {"admin", IMPERSONATE}
         if self._roles is None:
-            return EVERYDAY_ROLES
+            return self._everyday
         return frozenset(role for role, names in self._roles.items() if name in names)
 
 

@@ -213,7 +213,6 @@ def _add_import(parser: ArgumentParser) -> None:
 @_told
 def _import(session: Session) -> int:
     from protocol.lifecycle.checks import check  # noqa: PLC0415
-
     from protocol.lifecycle.toml_writer import write_toml  # noqa: PLC0415
     from protocol.lifecycle.xstate import Problem, XStateError  # noqa: PLC0415
     from protocol.lifecycle.xstate_import import import_xstate  # noqa: PLC0415

@@ -6,15 +6,15 @@ Not here: what the guards decide (`actors.guards`), what the actions record (`sn
 """
 
 import re
-import tomllib
 from typing import Final, Self
 
 import msgspec
 
-from protocol.errors import ManifestdError, did_you_mean
 from protocol.lifecycle.compiler import to_form
 from protocol.lifecycle.definition import LifecycleDefinition
-from protocol.principals import ROLES
+from protocol.lifecycle.findings import LifecycleError, unknown
+from protocol.lifecycle.reader import Syntax, read_source
+from protocol.principals import ROLE
 from protocol.record import ACTIONS
 from protocol.statechart.compiled import Chart, is_reserved, matches
 from protocol.statechart.compiler import ChartError, compile_chart
@@ -34,15 +34,6 @@ GUARDS: Final = (
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")  # Part of a file's name.
 
 
-class LifecycleError(ManifestdError):
-    """A lifecycle file is wrong. Unlike `ChartError` it knows which file."""
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"lifecycle {name}: {reason}")
-        self.name = name
-        self.reason = reason
-
-
 class Lifecycle:
     """A compiled lifecycle. Immutable. `events`: every event that somebody may send, as described."""
 
@@ -51,11 +42,11 @@ class Lifecycle:
         self.name = f"{definition.id}@{definition.version}"
         if _ID.fullmatch(definition.id) is None or definition.version < 1:
             reason = "its id is 1 to 63 of a-z 0-9 -, its version a number from 1"
-            raise LifecycleError(self.name, reason)
+            raise LifecycleError.of(self.name, reason)
         try:
             self.chart: Chart = compile_chart(definition.id, to_form(definition))
         except ChartError as error:
-            raise LifecycleError(self.name, str(error)) from error
+            raise LifecycleError.of(self.name, error.reason, place=error.place) from error
         self._check_actions_and_guards()
         self.events: tuple[str, ...] = tuple(
             dict.fromkeys(
@@ -67,7 +58,9 @@ class Lifecycle:
         for event, roles in definition.roles.items():
             self._check("roles", "event", event, list(self.events))
             for role in roles:
-                self._check(f"roles.{event}", "role", role, list(ROLES))
+                if ROLE.fullmatch(role) is None:
+                    reason = f"{role!r} is no role; it is 1 to 32 of a-z 0-9 _ -"
+                    raise LifecycleError.of(self.name, reason, place=f"roles.{event}")
         # The longest first: who may send `note.private` is not asked of `note`, or of `*`.
         self._roles = sorted(definition.roles.items(), key=_weight, reverse=True)
         self._allowed: dict[tuple[str, ...], list[str]] = {}
@@ -90,9 +83,7 @@ class Lifecycle:
 
     def _check(self, place: str, what: str, name: str, known: list[str]) -> None:
         if name not in known:
-            near = did_you_mean(name, known)
-            hint = f"; did you mean {near!r}?" if near else f"; known: {', '.join(known)}"
-            raise LifecycleError(self.name, f"{place}: there is no {what} {name!r}{hint}")
+            raise LifecycleError.of(self.name, unknown(what, name, known), place=place)
 
     def allowed_events(self, states: tuple[str, ...]) -> list[str]:
         """Return the events that `states` has a transition for, sorted; do not change the list."""
@@ -121,14 +112,13 @@ class Lifecycle:
         return self.chart.has_tag(states, MUTABLE)
 
     @classmethod
-    def from_toml(cls, text: str, name: str = "?") -> Self:
-        """Read a lifecycle file; `LifecycleError` says what is wrong and where."""
-        try:
-            data = tomllib.loads(text)
-            definition = msgspec.convert(data, LifecycleDefinition)
-        except (tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError) as error:
-            raise LifecycleError(name, str(error)) from error
-        return cls(definition)
+    def read(cls, text: str | bytes, name: str, *, syntax: Syntax | None = None) -> Self:
+        """Read the text of a lifecycle file called `name`: TOML, or JSON when it ends with `.json`.
+
+        Raises:
+            LifecycleError: it is wrong; its findings say all that is, and where.
+        """
+        return cls(read_source(text, name, syntax=syntax).definition)
 
     def to_json(self) -> bytes:
         """Return the definition as JSON, as the store keeps it and the wire sends it."""

@@ -28,7 +28,8 @@ from protocol.lifecycle.shape import (
 )
 from protocol.limits import INTEGER_MAX
 
-STATES_MAX: Final = 1000  # A lifecycle that nobody could draw.
+STATES_MAX: Final = 999  # A lifecycle that nobody could draw; the chart itself is one more node.
+TARGETS_MAX: Final = 32  # Regions that one transition enters by name: each pair is compared.
 STATES_DEPTH_MAX: Final = 16  # States in states.
 STATE_TYPES: Final = ("atomic", "compound", "parallel", "final", "history")
 HISTORY_TYPES: Final = ("shallow", "deep")
@@ -62,7 +63,10 @@ def _version(mistakes: Mistakes, value: object, path: PlacePath) -> None:
 
 
 def _target(mistakes: Mistakes, value: object, path: PlacePath) -> None:
-    (_targets if isinstance(value, list) else _state_name)(mistakes, value, path)
+    if isinstance(value, list) and len(value) > TARGETS_MAX:
+        mistakes.add(path, f"a transition has at most {TARGETS_MAX} targets")
+    else:
+        (_targets if isinstance(value, list) else _state_name)(mistakes, value, path)
 
 
 def _descriptor(mistakes: Mistakes, key: str, path: PlacePath) -> None:

@@ -28,11 +28,11 @@ class Places:
     """Where each value of a file stands, as far as that is known."""
 
     def __init__(self, lines: Mapping[PlacePath, int] | None = None) -> None:
-        self._lines = lines or {}
+        self._lines = lines
 
     def line(self, path: PlacePath) -> int | None:
         """Return the line of `path`, else of what it is part of; None without a file."""
-        if not self._lines:
+        if self._lines is None:
             return None
         for size in range(len(path), 0, -1):
             line = self._lines.get(path[:size])

@@ -24,6 +24,10 @@ FILE_SIZE_MAX: Final = 1 << 20  # Bytes. A lifecycle of a thousand states needs 
 Syntax: TypeAlias = Literal["toml", "json"]
 _TOML_PLACE: Final = re.compile(r" \(at (?:line ([0-9]+), column [0-9]+|end of document)\)$")
 _YAML_LINE: Final = re.compile(r"\s*(?:- )?[\w.-]+:(?:\s|$)|---")
+_TOML_HINTS: Final = {
+    "Cannot": "; a key or a table stands there twice, leave one out",
+    "Invalid value": "; a text stands in quotes",
+}
 _REASON_SIZE_MAX: Final = 200  # Characters; a parser quotes the offending key in full.
 _DEEP: Final = "its tables and lists are nested too deep; flatten them"
 
@@ -101,16 +105,16 @@ def _toml(text: str, name: str) -> tuple[dict[str, Any], Places]:
             reason = reason[: match.start()]
         if len(reason) > _REASON_SIZE_MAX:
             reason = f"{reason[:_REASON_SIZE_MAX]}…"
-        _refuse(name, f"this is no TOML: {reason}{_toml_hint(text, line)}", line)
+        _refuse(name, f"this is no TOML: {reason}{_toml_hint(text, reason, line)}", line)
 
 
-def _toml_hint(text: str, line: int | None) -> str:
+def _toml_hint(text: str, reason: str, line: int | None) -> str:
     if text.lstrip()[:1] == "{":
         return "; it looks like JSON: let the file's name end with .json"
     lines = text.split("\n", line or 1)
     if line is not None and _YAML_LINE.match(lines[line - 1]):
         return "; it looks like YAML, which is not read: a key is written `key = value`"
-    return ""
+    return next((hint for start, hint in _TOML_HINTS.items() if reason.startswith(start)), "")
 
 
 def _json(text: str, name: str) -> tuple[Any, Places]:

@@ -1,12 +1,15 @@
 """The lifecycles that a daemon knows, by `id@version`."""
 
+from functools import lru_cache
 from importlib.resources import files
 from typing import Final, Self
 
 from protocol.errors import NotFoundError
+from protocol.lifecycle.findings import LifecycleError
 from protocol.lifecycle.lifecycle import Lifecycle
 
 DEFAULT_LIFECYCLE: Final = "manifest@1"
+BUILTIN_LIFECYCLES: Final = (DEFAULT_LIFECYCLE,)
 
 
 class LifecycleRegistry:
@@ -18,8 +21,30 @@ class LifecycleRegistry:
     @classmethod
     def builtin(cls) -> Self:
         """Return a registry of the lifecycles that come with manifestd."""
-        text = files("protocol").joinpath("lifecycles", f"{DEFAULT_LIFECYCLE}.toml").read_text()
-        return cls([Lifecycle.from_toml(text, DEFAULT_LIFECYCLE)])
+        return cls(list(builtin_lifecycles()))
+
+    def add(self, lifecycle: Lifecycle) -> None:
+        """Know one more; another definition of a known name is refused.
+
+        Raises:
+            LifecycleError: there is one of that name that says something else.
+        """
+        known = self._lifecycles.setdefault(lifecycle.name, lifecycle)
+        if known.to_json() != lifecycle.to_json():
+            reason = "there is another definition of that name; give this one a new version"
+            raise LifecycleError.of(lifecycle.name, reason, place="version")
+
+    def roles(self) -> frozenset[str]:
+        """Return the roles that the lifecycles name."""
+        return frozenset(
+            role
+            for lifecycle in self._lifecycles.values()
+            for roles in lifecycle.definition.roles.values()
+            for role in roles
+        )
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._lifecycles
 
     def names(self) -> list[str]:
         """Return the names of all lifecycles, sorted."""
@@ -32,3 +57,13 @@ class LifecycleRegistry:
         except KeyError:
             message = f"there is no lifecycle {name!r}; known: {', '.join(self.names())}"
             raise NotFoundError(message, path="/lifecycle") from None
+
+
+@lru_cache(maxsize=1)
+def builtin_lifecycles() -> tuple[Lifecycle, ...]:
+    """Return the lifecycles that come with manifestd, read once."""
+    folder = files("protocol").joinpath("lifecycles")
+    return tuple(
+        Lifecycle.read(folder.joinpath(f"{name}.toml").read_text(), f"{name}.toml")
+        for name in BUILTIN_LIFECYCLES
+    )

@@ -320,6 +320,10 @@ class EventStoreConformance:
         await store.pin_lifecycle("manifest@2", b'{"id":"other"}')
         with pytest.raises(LifecycleChangedError, match="manifest@1"):
             await store.pin_lifecycle("manifest@1", b'{"id":"other"}')
+        assert await store.pinned_lifecycles() == {
+            "manifest@1": b'{"id":"manifest"}',
+            "manifest@2": b'{"id":"other"}',
+        }
         await store.close()
 
     async def test_summaries_are_every_manifest_by_age(self, opener: Opener) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from actors.ports import EventStore
 from daemon.errors import DaemonError
-from daemon.store import FileStore, StoreSettings
+from daemon.settings import StoreSettings
+from daemon.store import FileStore
 from tests.conformance.event_store import EventStoreConformance, Opener
 from tests.support.memory_store import MemoryDisk, MemoryStore
 

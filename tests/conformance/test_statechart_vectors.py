@@ -123,6 +123,13 @@ def test_what_is_due_earlier_comes_first_and_of_two_at_once_the_one_sent_first()
     assert run(vector_of(*chart, must_reach="passed")) is None
 
 
+def test_a_chart_may_tick_as_long_as_time_passes() -> None:
+    send_tick = {"send": {"event": "tick", "delay_ms": 10}}
+    vector = vector_of(state("a", entry=[[send_tick]], transitions=[to("a", "tick")]))
+
+    assert run({**vector, "must_reach": "a"}) is None
+
+
 def test_nothing_happens_after_the_end() -> None:
     sends = [{"send": {"event": "e", "delay_ms": ms}} for ms in (0, 10, 20)]
     vector = vector_of(state("a", entry=[sends], transitions=[to("b", "e")]), state("b", "final"))

@@ -16,7 +16,8 @@ from daemon.archive.reader import Archived
 from daemon.archive.reads import StoreReads
 from daemon.errors import DaemonError, DamagedStoreError, StoreLockedError
 from daemon.index import index_path
-from daemon.store import FileStore, StoreSettings
+from daemon.settings import StoreSettings
+from daemon.store import FileStore
 from protocol.errors import CorruptError, HistoryCompactedError
 from protocol.events import CommittedEvent
 from protocol.snapshots import decode_snapshot, encode_snapshot, replay

@@ -78,6 +78,7 @@ class Chain:
             digest=document_digest(self._document),
             timers=self._timers,
             kind="mcp-server",
+            actions=[] if urn is None else ["record_registration"],
             urn=urn,
             payload_digest=digest_hex(payload_bytes),
             prev=self.head,

@@ -146,6 +146,10 @@ class MemoryStore:
         if self.disk.lifecycles.setdefault(name, definition) != definition:
             raise LifecycleChangedError(name)
 
+    async def pinned_lifecycles(self) -> dict[str, bytes]:
+        """See `EventStore`."""
+        return dict(self.disk.lifecycles)
+
     async def write_behind(self) -> None:
         """See `EventStore`: nothing is written behind."""
 

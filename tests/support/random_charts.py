@@ -97,13 +97,14 @@ class Skeleton:
 def skeletons(draw: st.DrawFn) -> Skeleton:
     """Draw the states of a chart: nested compound and parallel ones, final and history states."""
     count = 0
+    remembers = draw(st.booleans())  # Without history states the kernel takes another way.
 
     def build(prefix: str, kind: NodeType, ancestors: tuple[str, ...]) -> list[Place]:
         nonlocal count
         width = draw(st.integers(1, 3))
         count += width
         places = [one(f"{prefix}{index}", kind, ancestors) for index in range(width)]
-        if draw(st.booleans()):
+        if remembers and draw(st.booleans()):
             place = Place(f"{prefix}h", NodeType.HISTORY, ancestors, [])
             places.insert(draw(st.integers(0, len(places))), place)
         return places
@@ -130,6 +131,7 @@ class Drawing:
         self._skeleton = skeleton
         self._names = list(skeleton.places)
         self._transitions = 0
+        self._has_always = draw(st.booleans())
 
     def one_in(self, number: int) -> bool:
         """Draw yes once in `number` times."""
@@ -151,7 +153,7 @@ class Drawing:
             initial=initial,
             initial_actions=self._actions(f"initial {place.name}") if initial else (),
             on=() if is_final else self._on(self._draw(st.integers(0, 3))),
-            always=(self.transition(always=True),) if not is_final and self.one_in(6) else (),
+            always=() if is_final else self._always(),
             after=() if is_final else self._after(),
             entry=self._actions(f"+{place.name}"),
             exit=self._actions(f"-{place.name}"),
@@ -190,6 +192,11 @@ class Drawing:
                 (event, form) for event in self._draw(st.lists(descriptors, min_size=1, max_size=2))
             ]
         return tuple(found)
+
+    def _always(self) -> tuple[TransitionForm, ...]:
+        if not self._has_always or not self.one_in(4):
+            return ()
+        return tuple(self.transition(always=True) for _ in range(self._draw(st.integers(1, 2))))
 
     def _after(self) -> tuple[tuple[int, TransitionForm], ...]:
         if not self.one_in(4):

@@ -1,15 +1,15 @@
 """Manifests with timers in an engine that lives in virtual time."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from actors.engine import Engine
 from actors.rules import Rules
 from protocol.events import CommittedEvent
 from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.lifecycle.registry import LifecycleRegistry
 from protocol.statechart.definition import Send
 from protocol.timers import arm
-from tests.support.engines import House
 from tests.support.events import Chain, committed
 from tests.support.memory_store import MemoryDisk
 from tests.support.virtual_clock import VirtualClock
@@ -55,13 +55,20 @@ def timed_disk(clock: VirtualClock, delays_s: dict[str, Sequence[float]]) -> Mem
 
 def timed_rules(text: str = LIFECYCLE) -> Rules:
     """Return rules by which agents go through the lifecycle in `text`."""
-    lifecycle = Lifecycle.from_toml(text)
+    lifecycle = Lifecycle.read(text, "x.toml")
     return Rules(
         lifecycles=LifecycleRegistry([lifecycle]), lifecycle_by_kind={"agent": lifecycle.name}
     )
 
 
-async def pass_time(house: House, clock: VirtualClock, seconds: float) -> None:
+class Running(Protocol):
+    """What has an engine."""
+
+    @property
+    def engine(self) -> Engine: ...
+
+
+async def pass_time(house: Running, clock: VirtualClock, seconds: float) -> None:
     """Let time go by, and let the engine do all there is to do at every moment of it."""
     end = clock.timer.now + seconds
     while clock.wakes and clock.timer.now + clock.wakes[0] <= end:

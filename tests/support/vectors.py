@@ -37,7 +37,7 @@ from protocol.statechart.definition import (
 from protocol.statechart.kernel import Macrostep
 
 REACH_MS: Final = 60_000  # What `must_reach` has time for.
-EVENTS_MAX: Final = 10_000  # A chart that keeps sending to itself never comes to rest.
+EVENTS_MAX: Final = 1_000  # At one instant: a chart that keeps sending to itself never rests.
 ROOT: Final = "chart"
 
 
@@ -159,9 +159,9 @@ def load(vector: dict[str, Any]) -> Chart:
         ChartError: it is, but its machine is none that can run.
     """
     root = _read(vector).machine
-    taken = {node.id for node in _nodes(root)}
+    taken = {name_of(node.id) for node in _nodes(root) if node.id}
     fresh = (name for name in _names() if name not in taken)
-    return compile_chart(root.id or next(fresh), _form(root, fresh))
+    return compile_chart(name_of(root.id or next(fresh)), _form(root, fresh))
 
 
 def _read(vector: dict[str, Any]) -> Vector:
@@ -221,7 +221,7 @@ class Machine:
         self._external: deque[str] = deque()
         self._timers: list[tuple[int, int, Send]] = []  # Due, in the order of arming.
         self._now_ms = 0
-        self._events = 0
+        self._events = 0  # At this instant.
         self._armed = 0
         self._is_done = False
         self.leaves: tuple[str, ...] = ()
@@ -241,9 +241,11 @@ class Machine:
         """Let virtual time pass; what falls due meanwhile happens in its order."""
         until_ms = self._now_ms + duration_ms
         while self._timers and self._timers[0][0] <= until_ms:
-            self._now_ms, _, timer = heapq.heappop(self._timers)
+            due_ms, _, timer = heapq.heappop(self._timers)
+            if due_ms > self._now_ms:
+                self._now_ms, self._events = due_ms, 0
             self.send(timer.event)
-        self._now_ms = until_ms
+        self._now_ms, self._events = until_ms, 0
 
     def _drain(self) -> None:
         while self._external:
@@ -252,7 +254,7 @@ class Machine:
                 continue
             self._events += 1
             if self._events > EVENTS_MAX:
-                raise VectorError(f"no rest after {EVENTS_MAX} events")
+                raise VectorError(f"no rest after {EVENTS_MAX} events at one instant")
             result = kernel.step(self._chart, self.leaves, self._history, event, self._allows)
             if result is not None:
                 self._absorb(result)

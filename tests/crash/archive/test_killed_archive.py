@@ -11,7 +11,8 @@ import pytest
 
 from daemon.archive.layout import Layout
 from daemon.errors import DaemonError
-from daemon.store import FileStore, StoreSettings
+from daemon.settings import StoreSettings
+from daemon.store import FileStore
 from protocol.events import CommittedEvent
 from protocol.snapshots import decode_snapshot, encode_snapshot, replay
 from tests.conformance.event_store import Follower

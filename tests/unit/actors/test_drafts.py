@@ -13,6 +13,7 @@ from protocol.commands import (
     Explain,
     Get,
 )
+from protocol.errors import CorruptError
 from protocol.identifiers import id_for_command
 from protocol.lifecycle.registry import LifecycleRegistry
 from protocol.principals import EVERYDAY_ROLES, Peer
@@ -212,6 +213,7 @@ async def test_an_unknown_lifecycle_or_kind_is_refused_by_name() -> None:
 async def test_a_state_that_no_lifecycle_here_knows_is_a_clear_error() -> None:
     async with open_house() as house:
         await house.make()
+    house.store.disk.lifecycles.clear()
     bare = Rules(lifecycles=LifecycleRegistry([]))
     async with open_house(house.store.disk, rules=bare) as house:
         for request in (Get(manifest_id="m"), comment(), step("approve"), Explain(manifest_id="m")):
@@ -219,6 +221,22 @@ async def test_a_state_that_no_lifecycle_here_knows_is_a_clear_error() -> None:
             assert (error.code, error.path) == ("NOT_FOUND", "/lifecycle")
             assert "manifest@1" in error.message
         assert house.store.last_seq == 1
+
+
+async def test_a_lifecycle_that_is_configured_no_longer_is_read_back_from_the_store() -> None:
+    async with open_house() as house:
+        await house.make(state="REVIEWED")
+    bare = Rules(lifecycles=LifecycleRegistry([]))
+    async with open_house(house.store.disk, rules=bare) as house:
+        assert (await house.ask(step("approve"), BOB)).state == "APPROVED"
+
+
+async def test_a_kept_lifecycle_that_cannot_be_read_ends_the_start() -> None:
+    disk = MemoryDisk()
+    disk.lifecycles["gone@1"] = b'{"id":"gone"}'
+    with pytest.raises(CorruptError, match="gone@1"):
+        async with open_house(disk):
+            pass
 
 
 async def test_the_definitions_that_events_name_are_kept_in_the_store() -> None:

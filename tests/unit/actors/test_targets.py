@@ -83,7 +83,7 @@ async def test_event_and_target_are_either_or() -> None:
 
 async def test_guards_decide_where_a_fork_leads_and_a_target_is_not_overruled() -> None:
     rules = Rules(
-        lifecycles=LifecycleRegistry([Lifecycle.from_toml(FORKED)]),
+        lifecycles=LifecycleRegistry([Lifecycle.read(FORKED, "x.toml")]),
         lifecycle_by_kind={"agent": "forked@1"},
     )
     async with open_house(rules=rules) as house:
@@ -100,7 +100,7 @@ async def test_guards_decide_where_a_fork_leads_and_a_target_is_not_overruled() 
 
 async def test_a_refused_guard_says_what_the_lifecycle_s_author_wants_said() -> None:
     rules = Rules(
-        lifecycles=LifecycleRegistry([Lifecycle.from_toml(FORKED)]),
+        lifecycles=LifecycleRegistry([Lifecycle.read(FORKED, "x.toml")]),
         lifecycle_by_kind={"agent": "forked@1"},
     )
     async with open_house(rules=rules) as house:

@@ -11,7 +11,8 @@ from daemon.archive.archiver import DELAY_S, PAUSE_FIRST_S
 from daemon.archive.dirty import DirtyLimits
 from daemon.archive.layout import Layout
 from daemon.errors import DaemonError
-from daemon.store import FileStore, StoreSettings
+from daemon.settings import StoreSettings
+from daemon.store import FileStore
 from protocol.errors import StorageFullError
 from tests.conformance.event_store import Follower, refusal_of
 from tests.support.events import Chain

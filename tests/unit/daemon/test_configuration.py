@@ -80,7 +80,8 @@ def test_a_variable_is_toml_or_plain_text(variable: str, value: str, expected: o
         ("[daemon]\ncommands = []\n", "daemon.commands is empty"),
         ('[daemon]\nlog_level = "loud"\n', "$.daemon.log_level"),
         ("daemon = 5\n", "[daemon]"),
-        ('[roles]\naprover = ["alice"]\n', "roles.aprover; did you mean 'approver'?"),
+        ('[lifecycles]\nfile = ["x"]\n', "lifecycles.file; did you mean 'files'?"),
+        ('[lifecycles]\nby_kind = "x"\n', "$.lifecycles.by_kind"),
         ('[roles]\napprover = "alice"\n', "$.roles"),
         ('[roles]\napprover = [""]\n', "roles.approver: ''"),
         ('[identity]\nnames = { alice = "1000" }\n', "identity.names.alice: the key is a uid"),
@@ -114,7 +115,7 @@ def test_what_is_wrong_in_the_file_is_said_with_its_name(
         ("MANIFESTD_DAEMON__COMMANDS", "", "is empty"),
         ("MANIFESTD_POLICY__FOUR_EYES", "yes", "$.policy.four_eyes"),
         ("MANIFESTD_POLICY__FOUR_EYES", "false\nx = 1", "$.policy.four_eyes"),
-        ("MANIFESTD_ROLES__APROVER", "alice", "did you mean 'approver'?"),
+        ("MANIFESTD_LIFECYCLES__DEFAULTS", "x@1", "did you mean 'default'?"),
         ("MANIFESTD_KINDS__X", '{ shcema = "x" }', "did you mean 'schema'?"),
     ],
 )

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from protocol.statechart import kernel
-from protocol.statechart.compiled import Chart, Transition
+from protocol.statechart.compiled import Chart, Transition, is_reserved
 from protocol.statechart.compiler import compile_chart
 from protocol.statechart.definition import StateForm, TransitionForm
 from protocol.statechart.kernel import Allows, Macrostep, RunawayError
@@ -83,6 +83,7 @@ def test_every_macrostep_is_that_of_appendix_d(drawn: tuple[StateForm, list[str]
         after = kernel.step(chart, now.leaves, now.history, event, allows)
         assert (after is not None) is moved
         if after is not None:
+            assert is_reserved(event) or chart.accepts(now.leaves, event)
             assert_same(chart, after, reference)
             now = after
 

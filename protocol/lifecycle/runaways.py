@@ -33,41 +33,63 @@ class _TooManyError(Exception):
 
 
 class _Followers:
-    """What follows from each candidate by itself: candidate -> (candidate, is it sure)."""
+    """What follows from each candidate by itself: candidate -> {candidate: is it sure to}."""
 
     def __init__(self, outline: Outline) -> None:
+        self.graph: dict[Candidate, dict[Candidate, bool]] = {}
         self._outline = outline
         self._entries = Entries(outline)
         self._looks = 0
         self._always: dict[State, list[Candidate]] = {}
+        # What may still wait to be dealt with after a candidate: its own events, and others'.
+        self._pending: dict[Candidate, set[str]] = {}
 
-    def of(self, candidate: Candidate) -> dict[Candidate, bool]:
-        """Return what may follow `candidate`, and whether it certainly does when unguarded."""
-        followers: dict[Candidate, bool] = {}
-        leaves, is_known = self._leaves_after(candidate)
+    def find(self) -> None:
+        """Fill the graph."""
+        for candidate in self._outline.candidates():
+            self.graph[candidate] = {}
+            leaves, is_known = self._leaves_after(candidate)
+            self._pending[candidate] = self._follow_at_once(candidate, leaves, is_known=is_known)
+        waiting = dict.fromkeys(self.graph)
+        while waiting:
+            candidate = waiting.popitem()[0]
+            for other, pending in self._follow_later(candidate):
+                if not pending <= self._pending[other]:
+                    self._pending[other] |= pending
+                    waiting[other] = None
+
+    def _follow_at_once(
+        self, candidate: Candidate, leaves: list[State], *, is_known: bool
+    ) -> set[str]:
+        """Note what certainly follows, unless a guard says no; return the events raised."""
+        followers = self.graph[candidate]
         for leaf in leaves:
-            for other in self._selected(leaf, None):
-                followers.setdefault(other, is_known)
+            followers |= dict.fromkeys(self._selected(leaf, None), is_known)
         # What is raised waits until nothing happens by itself any more: perhaps elsewhere.
         is_sure = is_known and all(other.is_guarded for other in followers)
-        for event, is_alone, waiting in self._events_after(candidate, leaves):
-            for leaf in waiting:
-                for other in self._selected(leaf, event):
-                    followers.setdefault(other, is_sure and is_alone)
-        return followers
+        raised: set[str] = set()
+        for event, is_alone in self._raised(candidate, leaves):
+            raised.add(event)
+            takers = [other for leaf in leaves for other in self._selected(leaf, event)]
+            for other in takers:
+                followers.setdefault(other, is_sure and is_alone)
+            is_sure = is_sure and not takers
+        return raised
 
-    def _events_after(
-        self, candidate: Candidate, leaves: list[State]
-    ) -> Iterator[tuple[str, bool, list[State]]]:
-        """Yield what is raised, whether that is sure to reach one of these leaves, the leaves."""
-        for event in self._raised(candidate):
-            yield event, True, leaves
-            yield event, False, self._beside(candidate)
+    def _follow_later(self, candidate: Candidate) -> Iterator[tuple[Candidate, set[str]]]:
+        """Yield what may follow, with the events that then still wait."""
+        followers, pending = self.graph[candidate], self._pending[candidate]
+        leaves = self._leaves_after(candidate)[0]
+        if pending:
+            leaves = [*leaves, *self._beside(candidate)]
         for leaf in leaves:
-            if leaf.type == "final":
-                for state in leaf.ends():  # A parallel one only with the last of its regions.
-                    is_alone = state is leaf.parent
-                    yield f"{names.DONE_PREFIX}{state.id}", is_alone, [leaf]
+            for other in self._selected(leaf, None):
+                followers.setdefault(other, False)
+                yield other, pending
+            for event in sorted(pending):
+                for other in self._selected(leaf, event):
+                    followers.setdefault(other, False)
+                    yield other, pending - {event}
 
     def _leaves_after(self, candidate: Candidate) -> tuple[list[State], bool]:
         """Return the leaves that may be active where `candidate` led, and whether all are."""
@@ -119,29 +141,32 @@ class _Followers:
         if self._looks > LOOKS_MAX:
             raise _TooManyError
 
-    def _raised(self, candidate: Candidate) -> list[str]:
+    def _raised(self, candidate: Candidate, leaves: list[State]) -> Iterator[tuple[str, bool]]:
+        """Yield the events that are raised, and whether nothing more is needed for that."""
         actions = [*candidate.form.actions]
         if candidate.targets:
             domain = self._entries.domain(candidate)
-            for state in candidate.source.lineage():
-                if state is domain:
-                    break
-                actions += state.form.exit
+            left = list(candidate.source.lineage())
+            for state in left[: left.index(domain)] if domain in left else []:
+                actions = [*state.form.exit, *actions]
+            around = set(domain.lineage())
             for state in self._entries.of(candidate):
-                if state is not domain and state not in domain.lineage():
-                    actions += state.form.entry
-        return [
-            action["raise"] for action in actions if isinstance(action, dict) and "raise" in action
-        ]
+                actions += [] if state in around else state.form.entry
+        for action in actions:
+            if isinstance(action, dict) and "raise" in action:
+                yield str(action["raise"]), True
+        for leaf in leaves if candidate.targets else ():
+            if leaf.type == "final":
+                for state in leaf.ends():  # A parallel one only with the last of its regions.
+                    yield f"{names.DONE_PREFIX}{state.id}", state is leaf.parent
 
 
 def runaways(outline: Outline) -> list[Runaway]:
     """Return the cycles of steps that follow from one another, one for each knot of them."""
     followers = _Followers(outline)
-    graph: dict[Candidate, dict[Candidate, bool]] = {}
+    graph = followers.graph
     try:
-        for candidate in outline.candidates():
-            graph[candidate] = followers.of(candidate)
+        followers.find()
     except _TooManyError:
         message = "too many steps may follow from one another to look for cycles among them"
         return [Runaway(("states",), message, is_endless=False)]

@@ -122,9 +122,10 @@ def actions(outline: Outline) -> Iterator[Doubt]:
 def done_events(outline: Outline) -> Iterator[Doubt]:
     """Yield the `done.state.X` that never come."""
     for candidate in outline.candidates():
-        if candidate.member != "on" or not candidate.event.startswith(names.DONE_PREFIX):
-            continue
         name = candidate.event.removeprefix(names.DONE_PREFIX)
+        is_done_event = candidate.event.startswith(names.DONE_PREFIX)
+        if candidate.member != "on" or not is_done_event or name == "*":
+            continue
         state = outline.states.get(name)
         if state is None:
             yield candidate.path, unknown("state", name, outline.states)

@@ -133,6 +133,8 @@ def test_a_lifecycle_is_shown_and_drawn_with_its_manifests(run: Run, echo: str) 
     )
     data = msgspec.json.decode(run("lifecycle", "show", "-o", "json").stdout)
     assert data["definition"]["initial"] == "DRAFT"
+    listed = msgspec.json.decode(run("lifecycle", "list", "-o", "json").stdout)
+    assert {"lifecycle": "manifest@1", "is_default": True, "counts": {"DRAFT": 1}} in listed
 
 
 def test_the_daemon_tells_of_itself(run: Run) -> None:

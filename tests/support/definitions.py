@@ -18,7 +18,16 @@ from protocol.lifecycle.definition import (
 
 NAMES = ("DRAFT", "REVIEWED", "A", "B.1", "c-2", "IN_LEGAL", "_x", "9", "note", "D" * 64)
 EVENTS = ("submit", "approve", "legal.ok", "legal.no", "x-1")
-TEXTS = ("Plain.", 'It says "no".', "Zwei\nZeilen ✓", "back\\slash '", 'ends with """', "\ttab")
+TEXTS = (
+    "Plain.",
+    'It says "no".',
+    "Zwei\nZeilen ✓",
+    "back\\slash '",
+    "\n'x' \"y\"",
+    'a\n"""b""""c""',
+    'ends with """',
+    "\ttab",
+)
 GUARD_NAMES = (
     *("four_eyes", "urn_free", "has_role(approver)", "approvals_at_least(2)"),
     *("approvals_at_least(2, approver)", "manifest.version == '1' && size(approvals) > 1"),

@@ -27,6 +27,7 @@ on.legal = "L2"
 type = "final"
 [states.IN.states.SECURITY.states.S1]
 on.security = "S2"
+on.retry = "S1"
 after.1h = "S3"
 [states.IN.states.SECURITY.states.S2]
 type = "final"
@@ -99,6 +100,18 @@ def test_what_differs_is_told(step: str, difference: str) -> None:
     assert differences(step) == [difference]
 
 
+def test_a_refusal_of_an_earlier_step_is_not_one_of_this_step() -> None:
+    steps = """\
+    { event = "submit_for_review" },
+    { event = "approve", guards = { four_eyes = false }, refused = "four_eyes" },
+    { event = "register", refused = "four_eyes" },"""
+
+    [difference] = differences(steps)
+
+    assert difference is not None
+    assert difference.startswith("step 3 (register): expected a refusal by 'four_eyes', it was")
+
+
 def test_a_case_ends_with_its_first_difference_and_names_its_line() -> None:
     content = """\
 [[case]]
@@ -149,6 +162,7 @@ def test_each_region_has_its_state(steps: str, difference: str | None) -> None:
         '{ event = "enter" }, { after = "59m", state = ["L1", "S1"] }, { after = "1m", state = "IN" }, { after = "0h1s", state = ["L1", "S3"] }, { after = "1h", state = ["L1", "S1"] }',
         '{ event = "enter" }, { after = "13d23h59m", state = "IN" }, { after = "1m", state = "OUT" }',
         '{ event = "enter" }, { after = "90m", state = ["L1", "S3"] }',
+        '{ event = "enter" }, { after = "30m" }, { event = "retry" }, { after = "59m", state = ["L1", "S1"] }, { after = "1m", state = ["L1", "S3"] }',
         '{ event = "enter" }, { event = "security" }, { after = "1d", state = ["L1", "S2"] }',
         '{ event = "enter" }, { after = "14d", state = "OUT" }, { after = "3650d", state = "OUT" }',
     ],

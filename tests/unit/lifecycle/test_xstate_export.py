@@ -61,10 +61,24 @@ def test_targets_are_named_the_short_way_and_by_id_where_there_is_none() -> None
     assert "id" not in found["states"]["A"]
 
 
+def test_a_way_that_stays_inside_says_nothing_and_one_that_cannot_says_so_to_us() -> None:
+    way = TransitionDefinition(target="C", internal=True)
+    inside = StateDefinition(on={"in": way}, states={"C": StateDefinition()})
+    outside = StateDefinition(on={"out": way})
+
+    found = machine(("A", inside), ("B", outside))
+
+    assert found["states"]["A"]["on"] == {"in": {"target": ".C"}}
+    assert found["states"]["B"]["on"] == {
+        "out": {"target": "#C", "meta": {"manifestd": {"internal": True}}}
+    }
+
+
 def test_guards_become_names_with_parameters() -> None:
     guard = [
         "four_eyes",
         "approvals_at_least(2, approver)",
+        "mine(1, x)",
         "size(approvals) > 1",
         {"not": {"in": "A"}, "because": "No."},
     ]
@@ -76,6 +90,7 @@ def test_guards_become_names_with_parameters() -> None:
             "guards": [
                 "four_eyes",
                 {"type": "approvals_at_least", "params": {"n": 2, "role": "approver"}},
+                {"type": "mine", "params": {"args": [1, "x"]}},
                 {"type": "cel", "params": {"expression": "size(approvals) > 1"}},
                 {
                     "type": "not",

@@ -108,6 +108,11 @@ INSIDE: dict[str, Any] = {"initial": "c", "states": {"c": {}, "d": {}}}
     [
         (INSIDE, ".d", TransitionDefinition(target="d", internal=True)),
         (INSIDE, {"target": ".d", "reenter": True}, "d"),
+        (
+            INSIDE,
+            {"target": ".d", "reenter": False},
+            TransitionDefinition(target="d", internal=True),
+        ),
         (INSIDE, "a", TransitionDefinition(target="c", internal=True)),
         (INSIDE, {"target": "a", "reenter": True}, "a"),
         ({}, "a", TransitionDefinition()),
@@ -249,6 +254,11 @@ CODE = "/states/a/on/go/guard: '({context}) => context.ok' is code, and no code 
             "/states/a/initial: the way to the initial state has no actions here",
         ),
         ({"type": "history", "history": "wide"}, "/states/a/history: history is shallow or deep"),
+        (
+            {"type": "parallel", "states": {"c": {}}, "after": {"9": "b"}, "on": {"go": ".c"}},
+            "/states/a/on/go: a way from a parallel state into itself leaves and enters it here",
+        ),
+        ({"type": "history", "target": ".b"}, "/states/a/target: '.b' is no state there"),
         (
             {"type": "parallel", "states": {"c": {}}, "entry": "x", "on": {"go": ".c"}},
             "/states/a/on/go: a way from a parallel state into itself leaves and enters it here",

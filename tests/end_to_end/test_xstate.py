@@ -130,7 +130,7 @@ def xstates_own(folder: Path, definition: LifecycleDefinition, events: list[str]
 
 
 def ours(definition: LifecycleDefinition, events: list[str]) -> list[list[str]]:
-    chart = compile_chart(definition.id, to_form(definition))
+    chart = compile_chart(definition.id, to_form(definition).form)
 
     def allows(transition: Transition, *_: object) -> bool:
         return "never" not in str(transition.guard)

@@ -201,7 +201,7 @@ def test_timers_that_arm_themselves_end_some_time() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "t.toml: there is no case; add a [[case]] with a name and steps"),
+        ("", "t.toml:1: there is no case; add a [[case]] with a name and steps"),
         ("x =", "t.toml: this is no TOML: Invalid value (at end of document)"),
         ("[[cse]]", "t.toml:1: cse: there is no key 'cse'; did you mean 'case'?"),
         (

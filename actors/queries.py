@@ -54,7 +54,7 @@ from protocol.replies import (
     VerifyResult,
 )
 from protocol.snapshots import StateSnapshot, encode_snapshot, replay
-from protocol.statechart.diagram import mermaid, text
+from protocol.lifecycle.diagram import mermaid, text
 
 log: Final = logging.getLogger(__name__)
 

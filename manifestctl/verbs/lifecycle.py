@@ -163,7 +163,7 @@ def _add_file(parser: ArgumentParser) -> None:
 
 @_told
 def _diagram_of_file(session: Session) -> int:
-    from protocol.statechart.diagram import mermaid, text  # noqa: PLC0415
+    from protocol.lifecycle.diagram import mermaid, text  # noqa: PLC0415
 
     lifecycle = _lifecycle(session.arguments.file)
     draw = mermaid if session.arguments.format == "mermaid" else text

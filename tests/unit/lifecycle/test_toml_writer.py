@@ -57,7 +57,6 @@ def test_short_ways_are_lines_and_longer_ones_tables() -> None:
 
     assert text == (
         'id = "a"\nversion = 1\ninitial = "A"\n'
-        "\n[states.A]\n"
         '\n[states.A.on]\ngo = "A"\n'
         '\n[[states.A.on."stop.*"]]\ntarget = "A"\nguard = "urn_free"\n'
         '\n[states.A.after]\n14d = "A"\n'

@@ -89,7 +89,7 @@ def test_guards_become_names_with_parameters() -> None:
         "params": {
             "guards": [
                 "four_eyes",
-                {"type": "approvals_at_least", "params": {"n": 2, "role": "approver"}},
+                {"type": "approvals_at_least", "params": {"count": 2, "role": "approver"}},
                 {"type": "mine", "params": {"args": [1, "x"]}},
                 {"type": "cel", "params": {"expression": "size(approvals) > 1"}},
                 {

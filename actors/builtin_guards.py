@@ -4,7 +4,7 @@ Promise:  pure; a guard returns None or the refusal, and the refusal says what w
 Not here: permission (`protocol.principals`), and which transition asks what (the lifecycle).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from actors.question import Question
@@ -16,6 +16,7 @@ from protocol.errors import (
 )
 
 SHOWN_PROBLEMS: Final = 3  # In the message; all of them are in the details.
+SHOWN_PEOPLE: Final = 5  # Likewise.
 
 
 def _rejected(guard: str, message: str, suggestion: str | None = None) -> GuardRejectedError:
@@ -88,6 +89,55 @@ def content_approved(question: Question) -> CommandError | None:
     return _rejected("content_approved", f"nobody approved the content {state.digest}")
 
 
+def has_role(question: Question, role: str) -> CommandError | None:
+    """Whoever asks has the role; an admin has it only when it is given to him too."""
+    principal = question.principal
+    if role in principal.roles:
+        return None
+    return GuardRejectedError(
+        f"{principal.name} does not have the role {role}",
+        suggestion=f"ask somebody who has the role {role}",
+        details={"guard": f"has_role({role})", "role": role, "roles": sorted(principal.roles)},
+    )
+
+
+def approvals_at_least(
+    question: Question, count: int, role: str | None = None
+) -> CommandError | None:
+    """As many people approved the present content, in that role when one is named."""
+    people = sorted(set(_approvers(question, role)))
+    missing = count - len(people)
+    if missing <= 0:
+        return None
+    by = "" if role is None else f" by {role}"
+    have = f" ({', '.join(people[:SHOWN_PEOPLE])})" if people else ""
+    arguments = str(count) if role is None else f"{count}, {role}"
+    return GuardRejectedError(
+        f"{len(people)} of {count} approvals{by}{have}; {missing} more "
+        f"{'is' if missing == 1 else 'are'} needed",
+        suggestion=f"manifestctl explain {question.state.manifest_id}",
+        details={
+            "guard": f"approvals_at_least({arguments})",
+            "needed": count,
+            "counted": len(people),
+            "missing": missing,
+            "people": people,
+            "role": role,
+        },
+    )
+
+
+def _approvers(question: Question, role: str | None) -> Iterator[str]:
+    """Yield who approved what is there now, as `four_eyes` counts people."""
+    policy, state = question.rules.policy, question.state
+    for approval in question.approvals:
+        is_person = approval.via is None or policy.assertions_count
+        is_second = not policy.four_eyes or approval.principal not in state.contributors
+        has_role = role is None or role in approval.roles
+        if approval.digest == state.digest and is_person and is_second and has_role:
+            yield approval.principal
+
+
 def urn_free(question: Question) -> CommandError | None:
     """The manifest's URN names no other manifest."""
     state, rules = question.state, question.rules
@@ -108,11 +158,14 @@ def urn_taken(urn: str, owner: str) -> UrnConflictError:
     )
 
 
-GUARDS: Final[dict[str, Callable[[Question], CommandError | None]]] = {
+# By name; a row takes the question, and the arguments that `protocol.lifecycle.guards` checked.
+GUARDS: Final[dict[str, Callable[..., CommandError | None]]] = {
     "manifest_valid": manifest_valid,
     "reason_given": reason_given,
     "digest_matches": digest_matches,
     "four_eyes": four_eyes,
     "content_approved": content_approved,
     "urn_free": urn_free,
+    "has_role": has_role,
+    "approvals_at_least": approvals_at_least,
 }

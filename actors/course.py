@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from actors.case import Case
-from actors.guards import refusal_of
+from actors.guards import refusal_of, say_because
 from actors.question import Question
 from actors.rules import Rules
 from protocol.commands import Transition
 from protocol.errors import CommandError, InvalidTransitionError
 from protocol.events import EventType, NewEvent, Payload, state_name
+from protocol.lifecycle.expressions import Allowance
 from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.principals import Principal
 from protocol.record import Approval
@@ -34,6 +35,7 @@ class Course:
     """
 
     __slots__ = (
+        "_allowance",
         "_first",
         "_refusals",
         "event",
@@ -65,6 +67,7 @@ class Course:
         self.now = now
         self.roles = roles
         self._refusals: list[CommandError] = []
+        self._allowance = Allowance()
         self._first: Question | None = None
 
     def begin(self) -> Macrostep:
@@ -105,7 +108,7 @@ class Course:
         return self._question(leaves, self._approvals(actions))
 
     def _question(self, leaves: tuple[str, ...], approvals: tuple[Approval, ...]) -> Question:
-        return Question(
+        question = Question(
             self.state,
             self.event,
             self.request,
@@ -115,6 +118,8 @@ class Course:
             leaves,
             approvals,
         )
+        question.allowance = self._allowance
+        return question
 
     def _approvals(self, actions: Sequence[str]) -> tuple[Approval, ...]:
         approvals = self.state.approvals
@@ -144,7 +149,7 @@ class Course:
         if refusal is None:
             return True
         if candidate.because is not None:
-            _say_because(refusal, candidate.because)
+            say_because(refusal, candidate.because)
         self._refusals.append(refusal)
         return False
 
@@ -214,10 +219,3 @@ def no_such_event(lifecycle: Lifecycle, state: StateSnapshot, event: str) -> Inv
 def shown(state: StateSnapshot) -> str:
     """Return the active states as a person reads them."""
     return " + ".join(state.states)
-
-
-def _say_because(refusal: CommandError, because: str) -> None:
-    """Tell the caller what the lifecycle's author wants him told, and then what the guard saw."""
-    refusal.details["because"] = because
-    refusal.message = f"{because} ({refusal.message})"
-    refusal.args = (refusal.message,)

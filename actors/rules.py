@@ -48,6 +48,7 @@ class Rules:
         self._lifecycle = lifecycle
         self._lifecycle_by_kind = dict(lifecycle_by_kind or {})
         self._verdicts: dict[tuple[str, str], Verdict] = {}
+        self._decoded: tuple[msgspec.Raw, object] = (msgspec.Raw(b"null"), None)
 
     def with_urn_owner(self, urn_owner: Callable[[str], str | None]) -> Self:
         """Return the same rules over another catalog; a caller may share rules between engines."""
@@ -75,6 +76,12 @@ class Rules:
             self._verdicts[key] = verdict
         return verdict
 
+    def document(self, state: StateSnapshot) -> object:
+        """Return the manifest's document as Python has it; do not change it. Remembers the last."""
+        if state.document is not self._decoded[0]:
+            self._decoded = (state.document, msgspec.json.decode(state.document))
+        return self._decoded[1]
+
     def urn(self, state: StateSnapshot) -> str:
         """Return the URN of the manifest's document; `ManifestInvalidError` when it has none."""
         urn = self.verdict(state).urn
@@ -84,7 +91,7 @@ class Rules:
 
     def _judge(self, state: StateSnapshot) -> Verdict:
         kind = self.kinds.get(state.kind)
-        document = msgspec.json.decode(state.document)
+        document = self.document(state)
         problems = kind.problems(document)
         try:
             return Verdict(problems, kind.urn(document))

@@ -34,18 +34,36 @@ VARIABLES: Final = ("manifest", "state", "principal", "command", "approvals", "n
 TYPES: Final = ("bool", "bytes", "double", "int", "list", "map", "null_type", "string", "uint")
 MACROS: Final = ("all", "exists", "exists_one", "filter", "map")
 # Function and how many arguments it takes; called as f(x), as x.f(), or either way.
-FUNCTIONS: Final = dict.fromkeys(
-    ("bytes", "double", "duration", "dyn", "has", "int")
-    + ("size", "string", "timestamp", "type", "uint"),
-    1,
-)
-METHODS: Final = dict.fromkeys(
-    ("contains", "endsWith", "matches", "startsWith"), 1
-) | dict.fromkeys(
-    ("size", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear")
-    + ("getHours", "getMilliseconds", "getMinutes", "getMonth", "getSeconds"),
-    0,
-)
+FUNCTIONS: Final = {
+    "bytes": 1,
+    "double": 1,
+    "duration": 1,
+    "dyn": 1,
+    "has": 1,
+    "int": 1,
+    "size": 1,
+    "string": 1,
+    "timestamp": 1,
+    "type": 1,
+    "uint": 1,
+}
+METHODS: Final = {
+    "contains": 1,
+    "endsWith": 1,
+    "matches": 1,
+    "size": 0,
+    "startsWith": 1,
+    "getDate": 0,
+    "getDayOfMonth": 0,
+    "getDayOfWeek": 0,
+    "getDayOfYear": 0,
+    "getFullYear": 0,
+    "getHours": 0,
+    "getMilliseconds": 0,
+    "getMinutes": 0,
+    "getMonth": 0,
+    "getSeconds": 0,
+}
 _WORDS: Final = {"true", "false", "null", "in"}
 
 _TOKEN: Final = re.compile(

@@ -13,6 +13,7 @@ import msgspec
 from protocol.lifecycle.compiler import to_form
 from protocol.lifecycle.definition import LifecycleDefinition
 from protocol.lifecycle.findings import LifecycleError, unknown
+from protocol.lifecycle.guards import GuardForm, guard_states
 from protocol.lifecycle.reader import Syntax, read_source
 from protocol.principals import ROLE
 from protocol.record import ACTIONS
@@ -21,16 +22,6 @@ from protocol.statechart.compiler import ChartError, compile_chart
 from protocol.statechart.definition import Action
 
 MUTABLE: Final = "mutable"  # The tag of states in which the document may be revised.
-GUARDS: Final = (
-    "manifest_valid",
-    "reason_given",
-    "digest_matches",
-    "four_eyes",
-    "content_approved",
-    "urn_free",
-)
-
-
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")  # Part of a file's name.
 
 
@@ -68,10 +59,10 @@ class Lifecycle:
     def _check_actions_and_guards(self) -> None:
         for transition in self.chart.transitions:
             place = f"{transition.source.id}.on.{transition.event}"
-            guards = transition.guard
-            assert guards is None or isinstance(guards, tuple)
-            for guard in guards or ():
-                self._check(place, "guard", guard, list(GUARDS))
+            if transition.guard is not None:
+                assert isinstance(transition.guard, GuardForm)
+                for state in guard_states(transition.guard):
+                    self._check(place, "state", state, list(self.chart.nodes))
             self._check_actions(place, transition.actions)
         for node in self.chart.nodes.values():
             self._check_actions(node.id, (*node.entry, *node.exit))

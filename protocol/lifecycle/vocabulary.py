@@ -11,23 +11,14 @@ from typing import Any, Final
 from protocol.lifecycle import names
 from protocol.lifecycle.analysis import is_internal
 from protocol.lifecycle.findings import shown, unknown
+from protocol.lifecycle.guards import BUILT_INS, GUARD_SIZE_MAX
 from protocol.lifecycle.outline import Outline
 from protocol.lifecycle.places import PlacePath
 from protocol.lifecycle.structure import Doubt
 from protocol.principals import ROLES
 from protocol.record import ACTIONS
 
-BUILT_IN_GUARDS: Final = (
-    "manifest_valid",
-    "reason_given",
-    "digest_matches",
-    "four_eyes",
-    "content_approved",
-    "urn_free",
-    "has_role",
-    "approvals_at_least",
-)
-GUARD_SIZE_MAX: Final = 256  # Parts to ask in one decision; names make it grow by leaps.
+BUILT_IN_GUARDS: Final = tuple(BUILT_INS)
 
 
 def guards(outline: Outline) -> Iterator[Doubt]:

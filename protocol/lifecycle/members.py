@@ -45,7 +45,7 @@ def check_shape(tree: object, places: Places) -> list[Finding]:
     """Return what is wrong with a file's `tree`, in document order; none: it can be converted."""
     mistakes = Mistakes(places)
     try:
-        table(mistakes, tree, (), LIFECYCLE)
+        table(mistakes, tree, (), {**LIFECYCLE, "$schema": text})
         if isinstance(tree, dict):
             for member, mend in REQUIRED.items():
                 if member not in tree:

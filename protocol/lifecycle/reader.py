@@ -67,6 +67,7 @@ def read_source(text: str | bytes, name: str, *, syntax: Syntax | None = None) -
     findings = check_shape(tree, places)
     if findings:
         raise LifecycleError(name, findings)
+    tree.pop("$schema", None)  # For editors.
     try:
         return Source(msgspec.convert(tree, LifecycleDefinition), places)
     except msgspec.ValidationError as error:  # A member whose check takes too much.

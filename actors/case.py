@@ -81,7 +81,7 @@ class Case:
             if "digest" not in members:
                 members["digest"] = state.digest
             members["kind"] = state.kind
-            members["lifecycle"] = state.lifecycle
+            members.setdefault("lifecycle", state.lifecycle)
         if "timers" not in members:
             members["timers"] = ()
         payload_bytes = encode_payload(payload)

@@ -8,7 +8,7 @@ Not here: reservations of URNs that are being registered; the store keeps those 
 
 import re
 from bisect import bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
@@ -29,6 +29,11 @@ class Page(NamedTuple):
 
     manifests: list[ManifestSummary]
     after: int | None
+
+
+def anything(_row: ManifestSummary) -> bool:
+    """Want every row."""
+    return True
 
 
 class Catalog:
@@ -87,7 +92,7 @@ class Catalog:
     def _count(self, row: ManifestSummary | None, by: int) -> None:
         if row is None:
             return
-        for state in _names(row):
+        for state in states_of(row):
             key = (row.lifecycle, state)
             self._counts[key] = self._counts.get(key, 0) + by
 
@@ -112,15 +117,9 @@ class Catalog:
         return versions[max(versions, key=version_key)] if versions else None
 
     def page(
-        self,
-        after: int,
-        limit: int,
-        *,
-        states: frozenset[str] | None = None,
-        kind: str | None = None,
-        author: str | None = None,
+        self, after: int, limit: int, wanted: Callable[[ManifestSummary], bool] = anything
     ) -> Page:
-        """Return at most `limit` manifests created after seq `after`, oldest first.
+        """Return at most `limit` `wanted` manifests created after seq `after`, oldest first.
 
         A page may hold fewer, or none, and still not be the last one: it ends after so many rows
         looked at, or bytes.
@@ -131,11 +130,7 @@ class Catalog:
         end = min(start + SCANNED_MAX, len(self._by_age))
         for place in range(start, end):
             row = self._rows[self._by_age[place][1]]
-            if (
-                (kind is None or row.kind == kind)
-                and (author is None or row.author == author)
-                and (states is None or not states.isdisjoint(_names(row)))
-            ):
+            if wanted(row):
                 found.append(row)
                 size_bytes += len(_encoder.encode(row))
                 if len(found) == limit or size_bytes >= PAGE_BYTES_MAX:
@@ -144,7 +139,8 @@ class Catalog:
         return Page(found, self._by_age[end - 1][0] if end < len(self._by_age) else None)
 
 
-def _names(row: ManifestSummary) -> tuple[str, ...] | list[str]:
+def states_of(row: ManifestSummary) -> tuple[str, ...] | list[str]:
+    """Return the leaf states of a row."""
     return (row.state,) if isinstance(row.state, str) else row.state
 
 

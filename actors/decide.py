@@ -14,6 +14,7 @@ import msgspec
 from actors.case import Case, Decision
 from actors.drafts import canonical, comment, create, revise
 from actors.expiry import Expire, expire
+from actors.migration import migrate
 from actors.rules import Rules
 from actors.steps import revert, transition
 from protocol.canonical import canonicalize_value
@@ -22,6 +23,7 @@ from protocol.commands import (
     OP_BY_REQUEST,
     Comment,
     Create,
+    Migrate,
     Revert,
     Revise,
     Transition,
@@ -81,6 +83,8 @@ def command_digest(request: Write, principal: str, document: bytes | None) -> st
         arguments += (request.reason, _context(request.context), _hashed(document), _hashed(patch))
     elif isinstance(request, Revert):
         arguments.append(request.reason)
+    elif isinstance(request, Migrate):
+        arguments += (request.lifecycle, sorted((request.states or {}).items()), request.reason)
     elif isinstance(request, Comment):
         arguments.append(request.text)
     return hashlib.sha256(_encoder.encode(arguments)).hexdigest()
@@ -138,5 +142,6 @@ _HANDLERS: Final[dict[type[Write], Callable[[Case], Decision]]] = {
     Transition: transition,
     Revert: revert,
     Comment: comment,
+    Migrate: migrate,
     Expire: expire,
 }

@@ -104,11 +104,7 @@ def revise(case: Case) -> Decision:
     needed = (lifecycle.roles_for(REVISE) if is_step else None) or OP_BY_REQUEST[Revise].roles
     roles = permitting_roles(case.principal, needed, "revise a manifest")
     if not is_step and not lifecycle.is_mutable(state.states):
-        raise ImmutableError(
-            f"the document of {state.manifest_id} is frozen in {shown(state)}",
-            suggestion="reject it first, or create a manifest with a new version",
-            allowed_events=lifecycle.allowed_events(state.states),
-        )
+        raise frozen(state, lifecycle)
     document = _revised(request, case.document, state)
     _check_document(document)
     digest = document_digest(document)
@@ -132,6 +128,15 @@ def revise(case: Case) -> Decision:
         digest=digest,
         event=None,
         timers=state.timers,
+    )
+
+
+def frozen(state: StateSnapshot, lifecycle: Lifecycle) -> ImmutableError:
+    """Return the refusal to change the document in the state that the manifest is in."""
+    return ImmutableError(
+        f"the document of {state.manifest_id} is frozen in {shown(state)}",
+        suggestion="reject it first, or create a manifest with a new version",
+        allowed_events=lifecycle.allowed_events(state.states),
     )
 
 

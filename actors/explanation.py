@@ -1,15 +1,18 @@
 """What may happen to a manifest now: every event of its lifecycle, for one principal.
 
 Promise:  pure, and the same checks in the same order that a command meets.
+Assume:   whoever asks would give a reason, and no other argument.
 """
 
 from typing import Final
 
 from actors.course import Course
+from actors.drafts import REVISE, frozen
 from actors.rules import Rules
-from protocol.commands import Transition
+from actors.steps import REVERT, reversal
+from protocol.commands import OP_BY_REQUEST, Revise, Transition
 from protocol.errors import CommandError
-from protocol.events import state_name
+from protocol.events import StateName, state_name
 from protocol.principals import Principal, permitting_roles
 from protocol.replies import ExplainResult, Explanation
 from protocol.snapshots import StateSnapshot
@@ -20,36 +23,77 @@ A_REASON: Final = (
 
 
 def explain(state: StateSnapshot, principal: Principal, rules: Rules, now: str) -> ExplainResult:
-    """Return for each event whether `principal` may take it now, and if not what is in the way."""
+    """Return for each event whether `principal` may take it now, and if not what is in the way.
+
+    After the events of the lifecycle come `revise`, unless it is one of them, and `revert`.
+    """
     lifecycle = rules.lifecycles.get(state.lifecycle)
-    would_be = Transition(manifest_id=state.manifest_id, reason=A_REASON)
+    events = dict.fromkeys((*lifecycle.events, REVISE, REVERT))
     return ExplainResult(
         manifest_id=state.manifest_id,
         state=state.state,
         version=state.version,
         principal=principal.name,
-        events=[
-            _explanation(Course(state, event, would_be, principal, rules, now, []))
-            for event in lifecycle.events
-        ],
+        events=[explain_event(state, event, principal, rules, now) for event in events],
     )
 
 
-def _explanation(course: Course) -> Explanation:
-    event, lifecycle = course.event, course.lifecycle
-    needed = lifecycle.roles_for(event)
-    roles = needed or []
+def explain_event(
+    state: StateSnapshot, event: str, principal: Principal, rules: Rules, now: str
+) -> Explanation:
+    """Return whether `principal` may take `event` now, what it would do, and if not why not."""
+    looked = _Look(state, event, principal, rules, now)
     try:
-        if lifecycle.chart.accepts(course.state.states, event):
-            course.roles = permitting_roles(course.principal, needed, event)
-        target = state_name(course.take().leaves)
+        target = looked.ahead()
     except CommandError as error:
         return Explanation(
             event=event,
             allowed=False,
             target=None,
-            roles=roles,
+            roles=looked.needed or [],
             guard=error.details.get("guard"),
             reason=str(error),
         )
-    return Explanation(event=event, allowed=True, target=target, roles=roles)
+    return Explanation(
+        event=event,
+        allowed=True,
+        target=target,
+        roles=looked.needed or [],
+        actions=looked.actions,
+    )
+
+
+class _Look:
+    """A look ahead; `needed` and `actions` are told as far as it went."""
+
+    def __init__(
+        self, state: StateSnapshot, event: str, principal: Principal, rules: Rules, now: str
+    ) -> None:
+        would_be = Transition(manifest_id=state.manifest_id, reason=A_REASON)
+        self.course = Course(state, event, would_be, principal, rules, now, [])
+        self.needed: list[str] | None = None
+        self.actions: list[str] = []
+
+    def ahead(self) -> StateName:
+        """Return the state that the event would lead to; raise what would refuse it."""
+        course = self.course
+        event, state, lifecycle = course.event, course.state, course.lifecycle
+        accepts = lifecycle.chart.accepts(state.states, event)
+        self.needed = lifecycle.roles_for(event)
+        if event == REVISE and self.needed is None:
+            self.needed = list(OP_BY_REQUEST[Revise].roles or ())
+        if event == REVISE and not accepts:
+            permitting_roles(course.principal, self.needed, "revise a manifest")
+            if not lifecycle.is_mutable(state.states):
+                raise frozen(state, lifecycle)
+            return state.state
+        if event == REVERT and not accepts:
+            last = reversal(state, lifecycle)
+            self.needed = lifecycle.roles_for(last.event)
+            permitting_roles(course.principal, self.needed, f"revert {last.event}")
+            return last.states_from
+        if accepts:
+            course.roles = permitting_roles(course.principal, self.needed, event)
+        taken = course.take()
+        self.actions = list(taken.actions)
+        return state_name(taken.leaves)

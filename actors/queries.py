@@ -16,6 +16,7 @@ from actors.directory import Directory
 from actors.explanation import explain
 from actors.histories import rebuilt, utc_time, verified
 from actors.letters import Answer
+from actors.listing import Listing
 from actors.lookup import looked_up, not_registered
 from actors.slow_reads import SlowReads, crashed
 from protocol.commands import (
@@ -68,6 +69,7 @@ class Queries:
         self._store = directory.store
         self._rules = directory.rules
         self._slow = SlowReads(directory)
+        self._listing = Listing(self._catalog, self._store, self._rules)
         self._handlers: dict[type[Request], Callable[[Any, Peer, Answer], None]] = {
             Get: self._get,
             History: self._history,
@@ -198,7 +200,7 @@ class Queries:
         principal = resolve(peer, request.principal, self._rules.policy)
 
         def result(state: StateSnapshot) -> ExplainResult:
-            return explain(state, principal, self._rules, self._directory.stamper.stamp().at)
+            return explain(state, principal, self._rules, self._now())
 
         self._with_state(request.manifest_id, answer, result)
 
@@ -244,36 +246,19 @@ class Queries:
 
     # All manifests.
 
-    def _list(self, request: List, _peer: Peer, answer: Answer) -> None:
-        as_of_seq, after = _cursor(request.cursor, self._store.last_seq)
-        states = None if request.state is None else self._states_below(request.state)
-        page = self._catalog.page(
-            after, request.limit, states=states, kind=request.kind, author=request.author
-        )
-        result = ListResult(
-            manifests=page.manifests,
-            cursor=None if page.after is None else f"{as_of_seq}.{page.after}",
-            as_of_seq=as_of_seq,
-        )
-        self._directory.say(answer, result)
+    def _list(self, request: List, peer: Peer, answer: Answer) -> None:
+        if request.can is None:
+            self._directory.say(answer, self._listing.page(request))
+            return
+        principal = resolve(peer, request.principal, self._rules.policy)
 
-    def _states_below(self, state: str) -> frozenset[str]:
-        """Return the leaves that `state` stands for in any lifecycle."""
-        lifecycles = [self._rules.lifecycles.get(name) for name in self._rules.lifecycles.names()]
-        leaves = {
-            leaf
-            for lifecycle in lifecycles
-            if state in lifecycle.chart.nodes and state != lifecycle.chart.root.id
-            for leaf in lifecycle.chart.leaves_below(state)
-        }
-        if not leaves:
-            known = sorted(
-                {node.id for one in lifecycles for node in one.chart.nodes.values()}
-                - {one.chart.root.id for one in lifecycles}
-            )
-            message = f"no lifecycle has a state {state!r}; known: {', '.join(known)}"
-            raise BadRequestError(message, path="/state")
-        return frozenset(leaves)
+        async def result() -> ListResult:
+            return await self._listing.inbox(request, principal, self._now)
+
+        self._slow.begin(answer, result)
+
+    def _now(self) -> str:
+        return self._directory.stamper.now()
 
     def _feed(self, request: Feed, _peer: Peer, answer: Answer) -> None:
         async def result() -> FeedResult:
@@ -351,14 +336,3 @@ def _fitting(events: list[CommittedEvent]) -> list[CommittedEvent]:
         if size > PAGE_BYTES_MAX and count:
             return events[:count]
     return events
-
-
-def _cursor(cursor: str | None, last_seq: int) -> tuple[int, int]:
-    """Return `as_of_seq` and the `created_seq` that a page begins after."""
-    if cursor is None:
-        return last_seq, 0
-    first, _, second = cursor.partition(".")
-    if not (first.isdecimal() and second.isdecimal()):
-        message = f"{cursor!r} is no cursor of this daemon; begin again without one"
-        raise BadRequestError(message, path="/cursor")
-    return int(first), int(second)

@@ -5,6 +5,8 @@ Promise:  pure: `Case -> Decision`; what is refused is raised as a `CommandError
 Not here: what the guards ask (`guards.py`), what the actions do (`protocol.record`).
 """
 
+from typing import Final
+
 from actors.builtin_guards import digest_matches
 from actors.case import UNCHANGED, Case, Decision
 from actors.course import course_of, no_such_event, shown, stepped
@@ -14,6 +16,7 @@ from protocol.errors import BadRequestError, InvalidTransitionError
 from protocol.events import EventType, state_names
 from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.principals import permitting_roles
+from protocol.record import Reversible
 from protocol.snapshots import StateSnapshot
 from protocol.statechart.compiled import Chart, is_reserved
 from protocol.statechart.compiled import Transition as Candidate
@@ -21,6 +24,8 @@ from protocol.statechart.definition import Cancel, Send
 from protocol.statechart.kernel import RunawayError, step
 from protocol.statechart.moving import active_nodes
 from protocol.timers import Timer, after_step
+
+REVERT: Final = "revert"
 
 
 def transition(case: Case) -> Decision:
@@ -123,14 +128,7 @@ def revert(case: Case) -> Decision:
     assert isinstance(request, Revert)
     assert state is not None
     lifecycle = case.rules.lifecycles.get(state.lifecycle)
-    last = state.reversible[-1] if state.reversible else None
-    if last is None or last.states_to != state.state or last.digest != state.digest:
-        raise InvalidTransitionError(
-            f"there is no step of {state.manifest_id} that could be reverted from {shown(state)}",
-            suggestion=f"manifestctl history {state.manifest_id}",
-            details={"state": state.state, "event": "revert"},
-            allowed_events=lifecycle.allowed_events(state.states),
-        )
+    last = reversal(state, lifecycle)
     roles = permitting_roles(
         case.principal, lifecycle.roles_for(last.event), f"revert {last.event}"
     )
@@ -139,11 +137,24 @@ def revert(case: Case) -> Decision:
         roles,
         last.states_from,
         payload=case.payload(request.reason),
-        event="revert",
+        event=REVERT,
         reverts=last.version,
         history=None if last.history == state.history else last.history,
         timers=_timers_of(lifecycle.chart, case, state.states, state_names(last.states_from)),
     )
+
+
+def reversal(state: StateSnapshot, lifecycle: Lifecycle) -> Reversible:
+    """Return the transition that a `revert` would undo; `InvalidTransitionError` without one."""
+    last = state.reversible[-1] if state.reversible else None
+    if last is None or last.states_to != state.state or last.digest != state.digest:
+        raise InvalidTransitionError(
+            f"there is no step of {state.manifest_id} that could be reverted from {shown(state)}",
+            suggestion=f"manifestctl history {state.manifest_id}",
+            details={"state": state.state, "event": REVERT},
+            allowed_events=lifecycle.allowed_events(state.states),
+        )
+    return last
 
 
 def _timers_of(

@@ -56,7 +56,6 @@ class Scheduler:
         self._in_flight = 0
         self._call_later: CallLater | None = None  # None: nothing fires.
         self._handle: Handle | None = None
-        self._looking = False
         self._paused = False
         self._pause_s = PAUSE_MIN_S
 
@@ -144,7 +143,7 @@ class Scheduler:
 
     def _look_at_next(self) -> None:
         """Set the handle for what is due next, if it may be handed out."""
-        if self._call_later is None or self._paused or self._looking:
+        if self._call_later is None or self._paused:
             return
         due = self._next_due()
         if due is None:
@@ -162,11 +161,9 @@ class Scheduler:
         """Hand out what is due, as much as may be in flight, and wait for the next."""
         self._handle = None
         self._paused = False
-        self._looking = True
         try:
             self._hand_out(self._clock())
         finally:
-            self._looking = False
             self._look_at_next()
 
     def _hand_out(self, now: str) -> None:

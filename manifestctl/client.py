@@ -18,6 +18,7 @@ from manifestctl.answers import Updated
 from manifestctl.connection import Connection
 from manifestctl.requests import (
     Document,
+    ListFilters,
     WriteOptions,
     decided_again,
     fresh_token,
@@ -156,6 +157,21 @@ class Client(Connection):
         request = ops.Comment(manifest_id=manifest_id, text=text, **options)
         return await self.exchange(request, replies.TransitionResult)
 
+    async def migrate(
+        self,
+        manifest_id: str,
+        lifecycle: str,
+        *,
+        states: dict[str, str] | None = None,
+        reason: str | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> replies.TransitionResult:
+        """Put a manifest under another lifecycle; `states` maps states that it calls otherwise."""
+        request = ops.Migrate(
+            manifest_id=manifest_id, lifecycle=lifecycle, states=states, reason=reason, **options
+        )
+        return await self.exchange(request, replies.TransitionResult)
+
     async def update(self, manifest_id: str, decide: Decide, attempts: int = 3) -> Updated:
         """Read a manifest, let `decide` make a command of it, and write that if nobody was faster.
 
@@ -264,14 +280,12 @@ class Client(Connection):
         return await self.exchange(ops.Probe(token=token or fresh_token()), replies.ProbeResult)
 
     async def every_manifest(
-        self, *, state: str | None = None, kind: str | None = None, author: str | None = None
+        self, **filters: Unpack[ListFilters]
     ) -> AsyncIterator[replies.ManifestSummary]:
         """Iterate over the manifests that match, oldest first."""
         cursor: str | None = None
         while True:
-            page = await self.list(
-                state=state, kind=kind, author=author, cursor=cursor, limit=PAGE_SIZE_MAX
-            )
+            page = await self.list(cursor=cursor, limit=PAGE_SIZE_MAX, **filters)
             for summary in page.manifests:
                 yield summary
             cursor = page.cursor
@@ -281,12 +295,10 @@ class Client(Connection):
     async def list(
         self,
         *,
-        state: str | None = None,
-        kind: str | None = None,
-        author: str | None = None,
         cursor: str | None = None,
         limit: int = PAGE_SIZE_DEFAULT,
+        **filters: Unpack[ListFilters],
     ) -> replies.ListResult:
         """Return a page of manifests; `every_manifest` goes over all of them."""
-        request = ops.List(state=state, kind=kind, author=author, cursor=cursor, limit=limit)
+        request = ops.List(cursor=cursor, limit=limit, **filters)
         return await self.exchange(request, replies.ListResult)

@@ -30,6 +30,17 @@ class WriteOptions(TypedDict, total=False):
     dry_run: bool
 
 
+class ListFilters(TypedDict, total=False):
+    """Which manifests are listed (see `protocol.commands.List`); all that hold."""
+
+    state: str | None
+    kind: str | None
+    author: str | None
+    lifecycle: str | None
+    can: str | None
+    principal: str | None
+
+
 def fresh_id() -> str:
     """Return a UUIDv7 of the present moment."""
     return uuid7(time.time_ns() // 1_000_000, secrets.token_bytes(10))

@@ -15,6 +15,7 @@ from typing import Any, Literal, Unpack
 from manifestctl.answers import Updated
 from manifestctl.requests import (
     Document,
+    ListFilters,
     WriteOptions,
     decided_again,
     fresh_token,
@@ -152,6 +153,21 @@ class SyncClient(SyncConnection):
         request = ops.Comment(manifest_id=manifest_id, text=text, **options)
         return self.exchange(request, replies.TransitionResult)
 
+    def migrate(
+        self,
+        manifest_id: str,
+        lifecycle: str,
+        *,
+        states: dict[str, str] | None = None,
+        reason: str | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> replies.TransitionResult:
+        """Put a manifest under another lifecycle; `states` maps states that it calls otherwise."""
+        request = ops.Migrate(
+            manifest_id=manifest_id, lifecycle=lifecycle, states=states, reason=reason, **options
+        )
+        return self.exchange(request, replies.TransitionResult)
+
     def update(self, manifest_id: str, decide: Decide, attempts: int = 3) -> Updated:
         """Read a manifest, let `decide` make a command of it, and write that if nobody was faster.
 
@@ -250,15 +266,11 @@ class SyncClient(SyncConnection):
         """Have `probe/<token>` published on the PUB socket; a token is made up when left out."""
         return self.exchange(ops.Probe(token=token or fresh_token()), replies.ProbeResult)
 
-    def every_manifest(
-        self, *, state: str | None = None, kind: str | None = None, author: str | None = None
-    ) -> Iterator[replies.ManifestSummary]:
+    def every_manifest(self, **filters: Unpack[ListFilters]) -> Iterator[replies.ManifestSummary]:
         """Iterate over the manifests that match, oldest first."""
         cursor: str | None = None
         while True:
-            page = self.list(
-                state=state, kind=kind, author=author, cursor=cursor, limit=PAGE_SIZE_MAX
-            )
+            page = self.list(cursor=cursor, limit=PAGE_SIZE_MAX, **filters)
             yield from page.manifests
             cursor = page.cursor
             if cursor is None:
@@ -267,12 +279,10 @@ class SyncClient(SyncConnection):
     def list(
         self,
         *,
-        state: str | None = None,
-        kind: str | None = None,
-        author: str | None = None,
         cursor: str | None = None,
         limit: int = PAGE_SIZE_DEFAULT,
+        **filters: Unpack[ListFilters],
     ) -> replies.ListResult:
         """Return a page of manifests; `every_manifest` goes over all of them."""
-        request = ops.List(state=state, kind=kind, author=author, cursor=cursor, limit=limit)
+        request = ops.List(cursor=cursor, limit=limit, **filters)
         return self.exchange(request, replies.ListResult)

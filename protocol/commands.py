@@ -10,6 +10,7 @@ import msgspec
 
 from protocol import replies
 from protocol.limits import (
+    MAPPED_STATES_MAX,
     PAGE_SIZE_DEFAULT,
     PAGE_SIZE_MAX,
     TEXT_SIZE_MAX,
@@ -100,6 +101,14 @@ class Comment(Write, tag="comment", kw_only=True):
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_SIZE_MAX)]
 
 
+class Migrate(Write, tag="migrate", kw_only=True):
+    """Put a manifest under another lifecycle; `states` maps leaf states that it calls otherwise."""
+
+    lifecycle: Token
+    states: Annotated[dict[Token, Token], msgspec.Meta(max_length=MAPPED_STATES_MAX)] | None = None
+    reason: Text | None = None
+
+
 class Get(Request, tag="get", kw_only=True):
     """One manifest; `as_of` a version (number) or a time (RFC 3339)."""
 
@@ -116,11 +125,17 @@ class History(Request, tag="history", kw_only=True):
 
 
 class List(Request, tag="list", kw_only=True):
-    """A page of manifests, oldest first; a parent state includes its children."""
+    """A page of manifests, oldest first; a parent state includes its children.
+
+    `can`: those on which that event would be accepted now from whoever asks, or from `principal`.
+    """
 
     state: Token | None = None
     kind: Token | None = None
     author: Token | None = None
+    lifecycle: Token | None = None
+    can: Token | None = None
+    principal: str | None = None
     cursor: Token | None = None
     limit: Limit = PAGE_SIZE_DEFAULT
 
@@ -205,6 +220,7 @@ OPS: Final[dict[str, Op]] = {
         Op("transition", Transition, replies.TransitionResult, writes=True, roles=None),
         Op("revert", Revert, replies.TransitionResult, writes=True, roles=None),
         Op("comment", Comment, replies.TransitionResult, writes=True, roles=_WRITERS),
+        Op("migrate", Migrate, replies.TransitionResult, writes=True, roles=("admin",)),
         Op("get", Get, replies.GetResult, writes=False, roles=None),
         Op("history", History, replies.HistoryResult, writes=False, roles=None),
         Op("list", List, replies.ListResult, writes=False, roles=None),
@@ -229,6 +245,7 @@ AnyRequest = (
     | Transition
     | Revert
     | Comment
+    | Migrate
     | Get
     | History
     | List

@@ -20,3 +20,4 @@ PAGE_BYTES_MAX: Final = 2 << 20  # A page ends here even when fewer items than a
 REMEMBERED_COMMANDS_MAX: Final = 256  # Per manifest, in its snapshot; older ones: events.log.
 TIMERS_MAX: Final = 64  # Armed on one manifest at once; all are in each of its events.
 CONTRIBUTORS_MAX: Final = 1000  # People who touched one manifest since its registration.
+MAPPED_STATES_MAX: Final = 1000  # In one `migrate`: as many as a lifecycle has.

@@ -153,7 +153,11 @@ class LookupResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of the lifecycle, seen from a manifest's state and a principal."""
+    """One event of the lifecycle, seen from a manifest's state and a principal.
+
+    Allowed, it leads to `target` and does `actions` to the record; else `reason` says what is in
+    the way, and `guard` which one. `roles` permit it, any one of them; none: every role does.
+    """
 
     event: str
     allowed: bool
@@ -161,6 +165,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     roles: list[str]
     guard: str | None = None
     reason: str | None = None
+    actions: list[str] = msgspec.field(default_factory=list)
 
 
 class ExplainResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ import msgspec
 
 from protocol.errors import TooLargeError
 from protocol.limits import TIMERS_MAX
-from protocol.statechart.compiled import AFTER, Chart
+from protocol.statechart.compiled import AFTER
 from protocol.statechart.definition import Cancel, Send
 
 _TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z\Z"
@@ -65,30 +65,6 @@ def after_step(
         )
         raise TooLargeError(message, details={"limit": TIMERS_MAX})
     return tuple(armed)
-
-
-def after_jump(
-    timers: Sequence[Timer],
-    chart: Chart,
-    leaves: tuple[tuple[str, ...], tuple[str, ...]],
-    event_id: str,
-    now: str,
-) -> tuple[Timer, ...]:
-    """Return what is armed when the event `event_id` goes from some leaf states to others at once.
-
-    No step of the chart does so; `revert` does. What is active before and after keeps its timers,
-    what becomes active by it arms its own, from `now`.
-
-    Raises:
-        TooLargeError: too many at once, or due when years have five digits.
-    """
-    before, after = (
-        {node for leaf in some for node in chart.nodes[leaf].line()} for some in leaves
-    )
-    stay = {node.id for node in before & after}
-    entered = sorted(after - before, key=lambda node: node.order)
-    sends = [action for node in entered for action in node.entry if isinstance(action, Send)]
-    return after_step([one for one in timers if one.state in stay], sends, event_id, now)
 
 
 def _timer(timer_id: str, now: str, send: Send) -> Timer:

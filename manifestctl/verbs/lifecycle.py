@@ -13,6 +13,7 @@ import msgspec
 from manifestctl.arguments import Group, Verb, add_manifest_id, count
 from manifestctl.output import Column, Format
 from manifestctl.session import Session, UsageError
+from manifestctl.verbs.migrate import MIGRATE
 from protocol.replies import LifecycleResult
 
 FAILED: Final = 1  # A file has mistakes, or a rehearsal went another way.
@@ -320,6 +321,7 @@ _ACTIONS: Final = {
         "walk a lifecycle through a table of events and expected states",
         Verb(_add_test, _test, "  manifestctl lifecycle test review.toml review-cases.toml\n"),
     ),
+    "migrate": ("move manifests from one lifecycle to another, or to a new version", MIGRATE),
     "schema": (
         "print the JSON Schema of lifecycle files, for editors",
         Verb(_add_nothing, _schema, "  manifestctl lifecycle schema > lifecycle.schema.json\n"),

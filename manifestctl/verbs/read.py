@@ -40,6 +40,11 @@ def _add_list(parser: ArgumentParser) -> None:
     parser.add_argument("--state", help="in this state, or in one inside it")
     parser.add_argument("--kind", help="of this kind")
     parser.add_argument("--author", metavar="NAME", help="by this author")
+    parser.add_argument("--lifecycle", metavar="ID@VERSION", help="under this lifecycle")
+    parser.add_argument(
+        "--can", metavar="EVENT", help="on which you may do this now: a reviewer's inbox"
+    )
+    parser.add_argument("--as", dest="principal", metavar="NAME", help="--can for somebody else")
     parser.add_argument("--limit", type=count, metavar="N", help="at most so many (default: all)")
 
 
@@ -56,7 +61,12 @@ _LIST_COLUMNS: Final = (
 def _list(session: Session) -> int:
     arguments = session.arguments
     rows = session.client.every_manifest(
-        state=arguments.state, kind=arguments.kind, author=arguments.author
+        state=arguments.state,
+        kind=arguments.kind,
+        author=arguments.author,
+        lifecycle=arguments.lifecycle,
+        can=arguments.can,
+        principal=arguments.principal,
     )
     session.output.many(
         islice(rows, arguments.limit), lambda row: str(row.manifest_id), _LIST_COLUMNS
@@ -147,6 +157,7 @@ _GET_EXAMPLES: Final = """\
 """
 _LIST_EXAMPLES: Final = """\
   manifestctl list --state PENDING
+  manifestctl list --can approve
   manifestctl list --author author-7 -o name | xargs -n 1 manifestctl submit
 """
 _LOOKUP_EXAMPLES: Final = """\

@@ -109,7 +109,7 @@ class _Compiler:
                 below = [one.id for one in self.nodes.values() if node in one.ancestors]
                 raise ChartError(place, _unknown("initial", name, below))
         node.initial = tuple(self.nodes[name] for name in form.initial)
-        _check_together(place, node.initial)
+        check_together(place, node.initial)
 
     def link(self, node: Node, form: StateForm) -> None:
         place = _place(node)
@@ -156,7 +156,7 @@ class _Compiler:
                 known = [node.id for node in self.nodes.values() if node.ancestors]
                 raise ChartError(place, _unknown("target", name, known))
         targets = tuple(self.nodes[name] for name in names)
-        _check_together(place, targets)
+        check_together(place, targets)
         return targets
 
     def default(self, node: Node, form: StateForm) -> Transition:
@@ -222,7 +222,7 @@ def _check_form(place: str, form: StateForm) -> None:
         raise ChartError(place, "a delay is more than nothing; use 'always' for at once")
 
 
-def _check_together(place: str, nodes: tuple[Node, ...]) -> None:
+def check_together(place: str, nodes: tuple[Node, ...]) -> None:
     """Refuse states that cannot be active at once: each two lie in regions of a parallel state.
 
     A history state leads anywhere inside its parent, so it is taken for it.

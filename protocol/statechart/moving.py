@@ -8,8 +8,10 @@ Not here: which transitions are enabled (`kernel.py`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from protocol.statechart.compiled import DONE, Chart, Node, Transition
+from protocol.statechart.compiler import check_together
 from protocol.statechart.definition import Action, Cancel, NodeType, Raise, Send
 
 History = Mapping[str, Sequence[str]]  # By the id of a history state: the states it recorded.
@@ -51,6 +53,30 @@ def enter_chart(chart: Chart) -> Microstep:
     return Microstep(_leaves(entry.nodes), executed, {})
 
 
+class Placed(NamedTuple):
+    """A configuration without a way to it, and the timers that its states arm."""
+
+    leaves: tuple[str, ...]
+    sends: tuple[Send, ...]
+
+
+def place(chart: Chart, targets: tuple[Node, ...]) -> Placed:
+    """Return the configuration with `targets` in it, the rest of it as it is entered by default.
+
+    Raises:
+        ChartError: they cannot be active at once.
+    """
+    check_together("states", targets)
+    entry = _Entry({}, chart)
+    for target in targets:
+        entry.descend(target)
+    for target in targets:
+        entry.ascend(target, chart.root)
+    entered = sorted(entry.nodes, key=_order)
+    sends = [action for node in entered for action in node.entry if isinstance(action, Send)]
+    return Placed(_leaves(entry.nodes), tuple(sends))
+
+
 def move(
     chart: Chart, leaves: tuple[str, ...], history: History, taken: Sequence[Transition]
 ) -> Microstep:
@@ -68,10 +94,11 @@ def move(
     for one, domain in zip(taken, domains, strict=True):
         for target in one.targets:
             entry.descend(target)
-        top = domain_of(chart, one, now) if recorded else domain  # As what it leads to is now.
-        if top is not None:
+        # The appendix asks for the domain again, when a parallel state that was left for its own
+        # history may be no longer outside of it: then nothing would enter it.
+        if domain is not None:
             for target in effective_targets(chart, one.targets, now):
-                entry.ascend(target, top)
+                entry.ascend(target, domain)
     entry.stay(active - left)
     executed += entry.executed()
     return Microstep(_leaves((active - left) | entry.nodes), executed, recorded)

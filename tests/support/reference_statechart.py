@@ -6,7 +6,8 @@ are plain strings, looked up in the form itself, and nothing is computed before 
 Ours, where the appendix is silent or ends: states have timers (`after`), which arm after the other
 entry actions and are disarmed after the other exit actions, and whose events only their own
 transitions match; the root may have transitions, which leave all that is in it; a parallel state
-whose last region to end is a parallel state itself is done too (section 3.4); and a run of
+whose last region to end is a parallel state itself is done too (section 3.4); what was left by a
+transition is entered again, though its history may have moved its domain meanwhile; and a run of
 microsteps that does not end is an error. `invoke`, data and `exitInterpreter` are not ours.
 """
 
@@ -124,10 +125,11 @@ class Reference:
     def microstep(self, enabled: list[Taken]) -> None:
         """Do `microstep`."""
         self.taken += enabled
+        domains = [self.domain(t) for t in enabled if t.form.targets]
         self.exit_states(enabled)
         for t in enabled:
             self.execute(t.form.actions)
-        self.enter_states(enabled)
+        self.enter_states([t for t in enabled if t.form.targets], domains)
 
     def execute(self, actions: Iterable[Action]) -> None:
         """Do `executeContent`."""
@@ -254,14 +256,14 @@ class Reference:
 
     # What is entered.
 
-    def enter_states(self, enabled: list[Taken]) -> None:
+    def enter_states(self, enabled: list[Taken], domains: list[str]) -> None:
         """Do `enterStates`, up to its loop, with `computeEntrySet`."""
         entry = Entry(set(), set(), {})
-        for t in enabled:
+        for t, domain in zip(enabled, domains, strict=True):
             for s in t.form.targets:
                 self.add_descendants(s, entry)
             for s in self.effective_targets(t.form.targets):
-                self.add_ancestors(s, self.domain(t), entry)
+                self.add_ancestors(s, domain, entry)
         self.enter(entry)
 
     def enter(self, entry: Entry) -> None:

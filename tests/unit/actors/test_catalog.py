@@ -150,7 +150,7 @@ def test_a_rare_state_does_not_hold_up_the_loop(monkeypatch: pytest.MonkeyPatch)
     catalog = Catalog(_row(number, "RARE" if number == 25 else "DRAFT") for number in range(1, 31))
     pages, after = [], 0
     while True:
-        page = catalog.page(after, 5, states=frozenset({"RARE"}))
+        page = catalog.page(after, 5, lambda row: row.state == "RARE")
         pages.append(_ids(page.manifests))
         if page.after is None:
             break
@@ -167,15 +167,6 @@ def test_a_page_ends_when_it_has_bytes_enough(monkeypatch: pytest.MonkeyPatch) -
 
     assert _ids(page.manifests) == ["m1", "m2", "m3"]
     assert page.after == 3
-
-
-def test_filters_hold_together() -> None:
-    catalog = Catalog(
-        [_row(1), _row(2, kind="x"), _row(3, author="bob"), _row(4, ["A", "B"]), _row(5)]
-    )
-
-    assert _ids(catalog.page(0, 9, kind="agent", author="alice").manifests) == ["m1", "m4", "m5"]
-    assert _ids(catalog.page(0, 9, states=frozenset({"B", "C"})).manifests) == ["m4"]
 
 
 def test_what_is_withdrawn_is_found_no_more_and_keeps_its_urn() -> None:

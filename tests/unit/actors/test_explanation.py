@@ -1,10 +1,9 @@
 """Why not: what each state says to each person, and that a command is judged the same."""
 
+import msgspec
 import pytest
 
-from protocol.commands import (
-    Explain,
-)
+from protocol.commands import Explain, Revert, Revise, Write
 from protocol.errors import CommandError
 from protocol.principals import EVERYDAY_ROLES, Peer
 from protocol.replies import ExplainResult, Explanation
@@ -24,15 +23,25 @@ def _by_event(result: ExplainResult) -> dict[str, Explanation]:
 
 NO_ROLE = Peer(name="eve", roles=frozenset({"auditor"}))
 ALLOWED: list[tuple[str, Peer, dict[str, str]]] = [
-    ("DRAFT", ALICE, {"submit_for_review": "REVIEWED"}),
+    ("DRAFT", ALICE, {"submit_for_review": "REVIEWED", "revise": "DRAFT"}),
     ("DRAFT", NO_ROLE, {}),
-    ("REVIEWED", ALICE, {"reject": "DRAFT"}),
-    ("REVIEWED", BOB, {"approve": "APPROVED", "reject": "DRAFT"}),
+    ("REVIEWED", ALICE, {"reject": "DRAFT", "revert": "DRAFT"}),
+    ("REVIEWED", BOB, {"approve": "APPROVED", "reject": "DRAFT", "revert": "DRAFT"}),
     ("REVIEWED", NO_ROLE, {}),
-    ("APPROVED", CAROL, {"register": "REGISTERED", "reject": "DRAFT"}),
+    ("APPROVED", CAROL, {"register": "REGISTERED", "reject": "DRAFT", "revert": "REVIEWED"}),
     ("APPROVED", NO_ROLE, {}),
     ("REGISTERED", CAROL, {}),
 ]
+
+
+def _trial(event: str) -> Write:
+    """Return the command that takes `event`, as a trial."""
+    if event == "revise":
+        patch = msgspec.Raw(b'{"description":"another"}')
+        return Revise(manifest_id="m", patch=patch, dry_run=True)
+    if event == "revert":
+        return Revert(manifest_id="m", dry_run=True)
+    return step(event, reason="why not", dry_run=True)
 
 
 @pytest.mark.parametrize(("state", "peer", "allowed"), ALLOWED)
@@ -48,9 +57,9 @@ async def test_explain_says_what_may_happen_and_why_the_rest_may_not(
         assert {one.event: one.target for one in result.events if one.allowed} == allowed
         assert all(one.reason for one in result.events if not one.allowed)
         for one in result.events:  # And so it is.
-            trial = step(one.event, reason="why not", dry_run=True)
-            outcome = await house.send(trial, peer)
+            outcome = await house.send(_trial(one.event), peer)
             assert one.allowed == (not isinstance(outcome, CommandError))
+            assert not one.allowed or outcome.state == one.target
 
 
 async def test_explain_names_the_guard_the_roles_and_the_reason() -> None:

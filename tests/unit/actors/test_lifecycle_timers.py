@@ -89,6 +89,18 @@ async def test_a_timer_that_did_nothing_takes_nobody_his_revert() -> None:
         assert (await house.ask(revert())).state == "REVIEW"
 
 
+async def test_a_timer_that_leaves_no_state_fires_once_all_the_same() -> None:
+    text = LIFECYCLE.replace('after."5m" = "LIVE"', 'after."5m" = { actions = ["allow_revert"] }')
+    clock = VirtualClock()
+    async with open_house(rules=timed_rules(text), **settings(clock)) as house:
+        await in_review(house)
+        await house.ask(step("approve"))
+        await pass_time(house, clock, HOUR_S)
+
+        assert [event.core.actions for event in fired(house.store.disk)] == [["allow_revert"]]
+        assert armed(house) == {}
+
+
 async def test_entering_a_state_again_begins_its_time_anew_and_staying_in_it_does_not() -> None:
     clock = VirtualClock()
     async with open_house(rules=timed_rules(), **settings(clock)) as house:

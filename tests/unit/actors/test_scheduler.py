@@ -249,6 +249,7 @@ def test_a_timer_that_is_given_up_stays_so_while_it_is_armed() -> None:
     fires.clock.advance(2)
 
     fires.scheduler.done()
+    assert fires.scheduler.waiting == 0
     fires.set("m-a", [timer])
     fires.set("m-a", [timer, fires.timer("b", 1)])
     fires.clock.advance(DAY_S)
@@ -298,6 +299,20 @@ def test_timers_that_come_and_go_leave_nothing_behind() -> None:
     fires.clock.advance(61 * DAY_S)
     assert fires.names == ["kept"]
     assert fires.scheduler.size == 0
+
+
+def test_those_that_stay_keep_their_order_when_many_others_are_called_off() -> None:
+    fires = Range()
+    delays = {f"{number}": 1 + number * 7919 % 5000 for number in range(5000)}
+    for name, delay_s in delays.items():
+        fires.arm(name, delay_s)
+
+    kept = [name for name in delays if int(name) % 7 == 0]
+    for name in delays.keys() - set(kept):
+        fires.set(f"m-{name}", [])
+    fires.clock.advance(DAY_S)
+
+    assert fires.names == sorted(kept, key=delays.__getitem__)
 
 
 manifests = st.integers(0, 5).map(str)

@@ -6,15 +6,17 @@ import msgspec
 import pytest
 
 import actors.actor
+from actors.engine import Engine
 from actors.expiry import DAEMON, Expire
 from actors.mailbox import MAILBOX_SIZE_MAX
 from actors.ports import AppendOutcome, AppendRefusal
+from actors.rules import Rules
 from actors.timers import IN_FLIGHT_MAX, PAUSE_MAX_S
 from protocol.codec import decode_request
 from protocol.errors import BadRequestError, StorageFullError, UnknownOpError
 from tests.support.engines import comment, open_house
 from tests.support.events import Chain, committed
-from tests.support.stores import CONFLICT, UNKNOWN
+from tests.support.stores import CONFLICT, UNKNOWN, GatedStore
 from tests.support.timed import HOUR_S, after_crash, fired, pass_time, settings, timed_disk
 from tests.support.virtual_clock import VirtualClock
 
@@ -164,6 +166,15 @@ async def test_no_timer_fires_once_the_engine_drains() -> None:
         await pass_time(house, clock, 1)
 
     assert len(fired(disk)) == 1
+
+
+async def test_an_engine_that_ends_without_draining_leaves_no_handle_behind() -> None:
+    clock = VirtualClock()
+    store = GatedStore(timed_disk(clock, {"m": [1]}))
+    async with Engine(store, Rules(), **settings(clock)).run():
+        assert len(clock.wakes) == 1
+
+    assert clock.wakes == []
 
 
 async def test_a_crash_in_deciding_is_logged_and_not_repeated_before_the_next_start(

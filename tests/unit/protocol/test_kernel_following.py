@@ -66,6 +66,30 @@ def test_a_deep_history_of_a_parallel_state_brings_back_every_region() -> None:
     assert walk.actions == "-out +p +a +a2 +b +b2"
 
 
+def test_a_default_counts_no_longer_once_something_is_recorded() -> None:
+    walk = remembering(history("y1"))
+
+    assert walk.send("leave", "resume").actions == "-out +m +x +x1"
+
+
+def test_a_parallel_state_that_is_left_for_its_own_history_is_entered_again() -> None:
+    region = state("a", a1=state("a1", on("again", "h")))
+    walk = Walk(p=parallel("p", a=region, h=history("a", is_deep=True)))
+
+    assert walk.send("again").actions == "-a1 -a -p +p +a +a1"
+
+
+def test_an_initial_history_state_leads_to_what_it_recorded_and_enters_what_is_around() -> None:
+    memory = history("x1", is_deep=True)
+    inner = StateForm(
+        initial=("h",), entry=("+m",), exit=("-m",), states={"x": pair("x"), "h": memory}
+    )
+    walk = Walk(on("leave", "out"), m=inner, out=state("out", on("back", "m")))
+
+    assert walk.leaves == "x1"
+    assert walk.send("next", "leave", "back").actions == "-out +m +x +x2"
+
+
 def test_what_a_default_of_a_history_runs_runs_after_the_parents_entry_and_only_then() -> None:
     memory = StateForm(
         type=NodeType.HISTORY, default=TransitionForm(targets=("x",), actions=("at first",))
@@ -155,6 +179,18 @@ def test_a_final_child_of_the_root_is_the_end_and_drops_what_was_raised() -> Non
     assert walk.result.is_done
     assert walk.send("go", "anything").last is None
     assert walk.leaves == "end"
+
+
+def test_nothing_follows_the_end_not_even_what_the_root_does_without_events() -> None:
+    form = StateForm(
+        always=(to("a", guard="end"),), states={"a": state("a", on("go", "end")), "end": FINAL}
+    )
+    chart = compile_chart("chart", form)
+
+    result = kernel.step(chart, ("a",), {}, "go", lambda _, leaves, __: leaves == ("end",))
+
+    assert result is not None
+    assert result.is_done
 
 
 def test_a_final_state_that_would_be_a_region_is_refused() -> None:
@@ -304,6 +340,20 @@ def test_a_step_is_not_remembered_where_a_guard_was_asked_on_the_way() -> None:
         assert result is not None
         assert result.leaves == ("c",)
     assert not chart.memo
+
+
+def test_a_step_is_not_remembered_where_an_eventless_transition_may_follow() -> None:
+    states = {
+        "a": state("a", on("go", "b")),
+        "b": StateForm(always=(to("c", guard="asked"),)),
+        "c": state("c"),
+    }
+    chart = compile_chart("chart", StateForm(states=states))
+
+    for answer, leaf in ((False, "b"), (True, "c")):
+        result = kernel.step(chart, ("a",), {}, "go", lambda *_: answer)  # noqa: B023
+        assert result is not None
+        assert result.leaves == (leaf,)
 
 
 def test_a_step_of_the_default_lifecycle_costs_microseconds() -> None:

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from protocol.errors import TooLargeError
 from protocol.limits import TIMERS_MAX
-from protocol.statechart.compiler import compile_chart
-from protocol.statechart.definition import Cancel, Send, StateForm, TransitionForm
-from protocol.timers import Timer, after_jump, after_step, arm, due_after, seconds_between, without
+from protocol.statechart.definition import Cancel, Send
+from protocol.timers import Timer, after_step, arm, due_after, seconds_between, without
 
 NOW = "2026-11-23T15:04:05.123456Z"
 DAY_MS = 86_400_000
@@ -120,24 +119,3 @@ def test_a_due_time_of_another_shape_is_not_read(due: str) -> None:
 
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(data, type=Timer)
-
-
-def test_a_jump_keeps_the_timers_of_what_stays_active_and_arms_those_of_what_becomes_so() -> None:
-    def waiting(**states: StateForm) -> StateForm:
-        return StateForm(after=((DAY_MS, TransitionForm()),), states=states)
-
-    chart = compile_chart(
-        "c", StateForm(states={"P": waiting(A=waiting(), B=waiting()), "Q": waiting()})
-    )
-    armed = arm("e1", NOW, [send("P"), send("B")])
-
-    back = after_jump(armed, chart, (("B",), ("A",)), "e2", "2026-12-01T00:00:00.000000Z")
-    away = after_jump(armed, chart, (("B",), ("Q",)), "e3", NOW)
-    into = after_jump((), chart, (("Q",), ("A",)), "e4", NOW)
-
-    assert back[0] == armed[0]
-    assert [(one.id, one.event, one.due) for one in back[1:]] == [
-        ("e2.1", "after.A.1", "2026-12-02T00:00:00.000000Z")
-    ]
-    assert [(one.id, one.state) for one in away] == [("e3.1", "Q")]
-    assert [(one.id, one.state) for one in into] == [("e4.1", "P"), ("e4.2", "A")]

@@ -199,7 +199,8 @@ def _check(session: Session) -> int:
             parts = (place, row["severity"], row["place"], row["message"])
             output.line(": ".join(part for part in parts if part))
     else:
-        output.many(rows, lambda row: str(row["file"]), ())
+        named = list({row["file"]: row for row in rows}.values())
+        output.many(named if output.form is Format.NAME else rows, lambda row: row["file"], ())
     fails = ("error", "warning") if session.arguments.strict else ("error",)
     return FAILED if any(row["severity"] in fails for row in rows) else 0
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from protocol.lifecycle.compiler import to_form
 from protocol.lifecycle.definition import LifecycleDefinition
 from protocol.lifecycle.guards import Cel
+from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.lifecycle.reader import read_lifecycle
 from protocol.lifecycle.xstate_export import export_xstate
 from protocol.statechart.compiled import Transition
-from protocol.statechart.compiler import compile_chart
 from protocol.statechart.kernel import start, step
 from tests.support.node_packages import node_folder
 
@@ -131,7 +130,7 @@ def xstates_own(folder: Path, definition: LifecycleDefinition, events: list[str]
 
 
 def ours(definition: LifecycleDefinition, events: list[str]) -> list[list[str]]:
-    chart = compile_chart(definition.id, to_form(definition))
+    chart = Lifecycle(definition).chart
 
     def allows(transition: Transition, *_: object) -> bool:
         return not isinstance(transition.guard, Cel)

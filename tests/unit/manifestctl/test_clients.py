@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 import manifestctl
-from manifestctl.requests import ListFilters
 from manifestctl.answers import read_answer
 from manifestctl.client import Client
+from manifestctl.requests import ListFilters
 from manifestctl.sync_client import SyncClient
 from protocol.commands import OPS, Write
 from protocol.errors import ERROR_CLASSES, CommandError, InternalError

@@ -152,10 +152,9 @@ def _read(name: str) -> tuple[bytes, str]:
 def _lifecycle(name: str) -> Any:  # noqa: ANN401 (a Lifecycle; its module is imported late)
     """Return the lifecycle in a file without errors."""
     from protocol.lifecycle.lifecycle import Lifecycle  # noqa: PLC0415
-    from protocol.lifecycle.reader import read_lifecycle  # noqa: PLC0415
 
     data, shown = _read(name)
-    return Lifecycle(read_lifecycle(data, shown))
+    return Lifecycle.read(data, shown)
 
 
 def _add_file(parser: ArgumentParser) -> None:

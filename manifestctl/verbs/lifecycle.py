@@ -213,7 +213,7 @@ def _add_import(parser: ArgumentParser) -> None:
 
 @_told
 def _import(session: Session) -> int:
-    from protocol.lifecycle.checks import check  # noqa: PLC0415
+    from protocol.lifecycle.checks import check_text  # noqa: PLC0415
     from protocol.lifecycle.toml_writer import write_toml  # noqa: PLC0415
     from protocol.lifecycle.xstate import Problem, XStateError  # noqa: PLC0415
     from protocol.lifecycle.xstate_import import import_xstate  # noqa: PLC0415
@@ -225,11 +225,12 @@ def _import(session: Session) -> int:
     except UnicodeDecodeError as error:
         raise XStateError([Problem("/", f"not UTF-8: {error.reason}")]) from error
     definition = import_xstate(text, version=session.arguments.version)
+    written = write_toml(definition)
     if output.form in (Format.JSON, Format.NDJSON):
         output.json(definition, indent=2 if output.form is Format.JSON else 0)
     else:
-        output.out.write(write_toml(definition))
-    findings = check(definition)
+        output.out.write(written)
+    findings = check_text(written, "the lifecycle")
     for one in findings:
         output.note(f"{one.severity}: {one.place}: {one.message}")
     return FAILED if any(one.severity == "error" for one in findings) else 0

@@ -196,6 +196,10 @@ def test_an_imported_machine_is_checked_too(tmp_path: Path, capsys: Captured) ->
     assert 'guard = "isShut"' in captured.out
     assert "error: states.SHUT.on.open.guard: there is no guard 'isShut'" in captured.err
 
+    path.write_text(json.dumps({**MACHINE, "id": "theDoor"}))
+    assert main(["lifecycle", "import", str(path)]) == 1
+    assert "error: id: 'theDoor' cannot be the name of a lifecycle" in capsys.readouterr().err
+
 
 def test_the_schema_is_for_editors(capsys: Captured) -> None:
     assert main(["lifecycle", "schema"]) == 0

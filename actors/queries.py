@@ -40,6 +40,7 @@ from protocol.errors import (
 )
 from protocol.events import CommittedEvent
 from protocol.identifiers import check_manifest_id
+from protocol.lifecycle.diagram import mermaid, text
 from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.limits import PAGE_BYTES_MAX
 from protocol.principals import Peer
@@ -55,7 +56,6 @@ from protocol.replies import (
     VerifyResult,
 )
 from protocol.snapshots import StateSnapshot, encode_snapshot, replay
-from protocol.statechart.diagram import mermaid, text
 
 log: Final = logging.getLogger(__name__)
 

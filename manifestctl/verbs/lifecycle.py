@@ -152,10 +152,9 @@ def _read(name: str) -> tuple[bytes, str]:
 def _lifecycle(name: str) -> Any:  # noqa: ANN401 (a Lifecycle; its module is imported late)
     """Return the lifecycle in a file without errors."""
     from protocol.lifecycle.lifecycle import Lifecycle  # noqa: PLC0415
-    from protocol.lifecycle.reader import read_lifecycle  # noqa: PLC0415
 
     data, shown = _read(name)
-    return Lifecycle(read_lifecycle(data, shown))
+    return Lifecycle.read(data, shown)
 
 
 def _add_file(parser: ArgumentParser) -> None:
@@ -164,7 +163,7 @@ def _add_file(parser: ArgumentParser) -> None:
 
 @_told
 def _diagram_of_file(session: Session) -> int:
-    from protocol.statechart.diagram import mermaid, text  # noqa: PLC0415
+    from protocol.lifecycle.diagram import mermaid, text  # noqa: PLC0415
 
     lifecycle = _lifecycle(session.arguments.file)
     draw = mermaid if session.arguments.format == "mermaid" else text
@@ -199,7 +198,8 @@ def _check(session: Session) -> int:
             parts = (place, row["severity"], row["place"], row["message"])
             output.line(": ".join(part for part in parts if part))
     else:
-        output.many(rows, lambda row: str(row["file"]), ())
+        named = list({row["file"]: row for row in rows}.values())
+        output.many(named if output.form is Format.NAME else rows, lambda row: row["file"], ())
     fails = ("error", "warning") if session.arguments.strict else ("error",)
     return FAILED if any(row["severity"] in fails for row in rows) else 0
 
@@ -213,7 +213,7 @@ def _add_import(parser: ArgumentParser) -> None:
 
 @_told
 def _import(session: Session) -> int:
-    from protocol.lifecycle.checks import check  # noqa: PLC0415
+    from protocol.lifecycle.checks import check_text  # noqa: PLC0415
     from protocol.lifecycle.toml_writer import write_toml  # noqa: PLC0415
     from protocol.lifecycle.xstate import Problem, XStateError  # noqa: PLC0415
     from protocol.lifecycle.xstate_import import import_xstate  # noqa: PLC0415
@@ -225,11 +225,12 @@ def _import(session: Session) -> int:
     except UnicodeDecodeError as error:
         raise XStateError([Problem("/", f"not UTF-8: {error.reason}")]) from error
     definition = import_xstate(text, version=session.arguments.version)
+    written = write_toml(definition)
     if output.form in (Format.JSON, Format.NDJSON):
         output.json(definition, indent=2 if output.form is Format.JSON else 0)
     else:
-        output.out.write(write_toml(definition))
-    findings = check(definition)
+        output.out.write(written)
+    findings = check_text(written, "the lifecycle")
     for one in findings:
         output.note(f"{one.severity}: {one.place}: {one.message}")
     return FAILED if any(one.severity == "error" for one in findings) else 0

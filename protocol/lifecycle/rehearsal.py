@@ -12,11 +12,12 @@ the case gives a manifest. An answer in the table goes before all of that.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from protocol.lifecycle.delays import parse_delay_ms
+from protocol.lifecycle.guards import GuardForm
 from protocol.lifecycle.lifecycle import Lifecycle
-from protocol.lifecycle.rehearsal_guards import Approval, Asked, raw_guards
+from protocol.lifecycle.rehearsal_guards import Approval, Asked, Moment
 from protocol.lifecycle.rehearsal_table import Case, Step, Table
 from protocol.statechart.compiled import Transition
 from protocol.statechart.definition import Cancel, Send
@@ -59,10 +60,10 @@ class _Stage:
     def __init__(self, lifecycle: Lifecycle, case: Case) -> None:
         self.lifecycle = lifecycle
         self.case = case
-        self.guards = raw_guards(lifecycle)
         self.leaves: tuple[str, ...] = ()
         self.history: dict[str, list[str]] = {}
         self.approvals: list[Approval] = []
+        self.context: dict[str, Any] = {}
         self.armed: list[_Armed] = []
         self.now_ms = 0
         self.count = 0
@@ -132,6 +133,7 @@ class _Stage:
         if taken is None:
             return " and ".join(dict.fromkeys(self.refusals))
         self.accept(taken)
+        self.context |= one.context
         return None
 
     def accept(self, taken: Macrostep) -> None:
@@ -166,7 +168,7 @@ class _Stage:
         approvals = list(self.approvals)
         for action in actions:
             if action == "record_approval":
-                approvals.append(Approval(self.step.principal, self.step.roles))
+                approvals.append(Approval(self.step.principal, self.step.roles, self.step.event))
             elif action == "void_approvals":
                 approvals = []
         return approvals
@@ -176,8 +178,11 @@ class _Stage:
     def allows(
         self, transition: Transition, leaves: tuple[str, ...], actions: Sequence[str]
     ) -> bool:
-        asked = Asked(self.lifecycle, self.case, self.step, leaves, self.approvals_after(actions))
-        if asked.holds(self.guards[transition.order]):
+        assert isinstance(transition.guard, GuardForm)
+        approvals = self.approvals_after(actions)
+        chart, context = self.lifecycle.chart, {**self.context, **self.step.context}
+        asked = Asked(Moment(chart, self.case, self.step, leaves, approvals, context, self.now))
+        if asked.holds(transition.guard):
             return True
         self.refusals += asked.refused
         if transition.because is not None:

@@ -5,12 +5,23 @@ the step gives roles, `reason_given` when it gives a reason, `approvals_at_least
 that the case recorded, CEL when the case gives a manifest. Everything else holds.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from protocol.lifecycle.definition import Candidates, StateDefinition, TransitionDefinition
-from protocol.lifecycle.lifecycle import Lifecycle
-from protocol.lifecycle.rehearsal_table import Case, Step, name_of
-from protocol.lifecycle.xstate import split_call
+from protocol.events import state_name
+from protocol.lifecycle.expressions import EvaluationError, Expression
+from protocol.lifecycle.guards import (
+    And,
+    Builtin,
+    Cel,
+    GuardForm,
+    In,
+    Named,
+    Not,
+    Or,
+    describe,
+)
+from protocol.lifecycle.rehearsal_table import Case, Step, names_of
 from protocol.statechart.compiled import Chart
 
 
@@ -19,136 +30,138 @@ class Approval(NamedTuple):
 
     principal: str | None
     roles: list[str] | None
+    event: str | None
+
+
+class Moment(NamedTuple):
+    """What a guard may look at while a step is taken."""
+
+    chart: Chart
+    case: Case
+    step: Step
+    leaves: tuple[str, ...]
+    approvals: list[Approval]
+    context: Mapping[str, Any]
+    now: str
 
 
 class Asked:
     """One guard, asked at one moment; `refused`: which of its parts refused, and what they say."""
 
-    def __init__(
-        self,
-        lifecycle: Lifecycle,
-        case: Case,
-        step: Step,
-        leaves: tuple[str, ...],
-        approvals: list[Approval],
-    ) -> None:
-        self.lifecycle = lifecycle
-        self.case = case
-        self.step = step
-        self.leaves = leaves
-        self.approvals = approvals
+    def __init__(self, moment: Moment) -> None:
+        self._moment = moment
         self.refused: list[str] = []
 
-    def holds(self, guard: Any) -> bool:  # noqa: ANN401 (as a file spells it)
-        """Tell whether `guard` holds."""
-        if guard is None:
+    def holds(self, form: GuardForm) -> bool:
+        """Tell whether the guard holds."""
+        answer = self._answer(form)
+        found = self._evaluated(form) if answer is None else answer
+        if found:
             return True
-        if isinstance(guard, str):
-            return self._named(guard)
-        if isinstance(guard, list):
-            return all(map(self.holds, guard))
-        found = self._form(guard)
-        if not found and guard.get("because"):
-            self.refused.append(guard["because"])
-        return found
+        if answer is False or not isinstance(form, And | Or | Named):
+            self.refused.append(describe(form))
+        if isinstance(form, Named | Builtin):
+            self.refused.append(form.name)
+        if form.because is not None:
+            self.refused.append(form.because)
+        return False
 
-    def _form(self, guard: dict[str, Any]) -> bool:
-        match guard:
-            case {"and": value}:
-                return all(map(self.holds, value))
-            case {"or": value}:
-                asked = self._again()
-                found = any(map(asked.holds, value))
-                refused = asked.refused
-            case {"not": value}:
-                found, refused = not self._again().holds(value), [f"not {value}"]
-            case {"in": str(state)}:
-                found, refused = self.lifecycle.chart.is_in(self.leaves, state), [f"in {state}"]
-            case {"cel": str(text)}:
-                return self._expression(text)
-            case _:
-                raise AssertionError(guard)
-        if not found:
-            self.refused += refused
-        return found
-
-    def _again(self) -> "Asked":
-        return Asked(self.lifecycle, self.case, self.step, self.leaves, self.approvals)
-
-    def _answer(self, text: str) -> bool | None:
+    def _answer(self, form: GuardForm) -> bool | None:
         """Return what the table says about a guard: by its text, else by its name alone."""
-        for name in (text, name_of(text)):
-            for answers in (self.step.guards, self.case.guards):
+        for name in names_of(form):
+            for answers in (self._moment.step.guards, self._moment.case.guards):
                 if name in answers:
                     return answers[name]
         return None
 
-    def _named(self, text: str) -> bool:
-        found = self._answer(text)
-        if found is None:
-            named = self.lifecycle.definition.guards
-            if text in named:
-                found = self.holds(named[text])
-            else:
-                call = split_call(text)
-                if call is None:
-                    return self._expression(text)
-                found = self._built_in(*call)
-        if not found:
-            self.refused += dict.fromkeys((text, name_of(text)))
+    def _evaluated(self, form: GuardForm) -> bool:
+        match form:
+            case Builtin():
+                found = self._built_in(form)
+            case Cel(expression=expression):
+                found = self._expression(expression)
+            case And(guards=guards):
+                found = all(map(self.holds, guards))
+            case Or(guards=guards):
+                found = self._any(guards)
+            case Not(guard=guard):
+                found = not Asked(self._moment).holds(guard)
+            case In(state=state):
+                found = self._moment.chart.is_in(self._moment.leaves, state)
+            case Named(guard=guard):
+                found = self.holds(guard)
         return found
 
-    def _built_in(self, name: str, arguments: list[Any]) -> bool:
-        one = self.step
-        if name == "has_role" and one.roles is not None:
-            return set(arguments) <= set(one.roles)
-        if name == "reason_given" and one.reason is not None:
-            return bool(one.reason.strip())
-        if name == "approvals_at_least" and arguments:
-            wanted, *roles = arguments
+    def _any(self, guards: Iterable[GuardForm]) -> bool:
+        asked = Asked(self._moment)
+        if any(map(asked.holds, guards)):
+            return True
+        self.refused += asked.refused
+        return False
+
+    def _built_in(self, form: Builtin) -> bool:
+        step = self._moment.step
+        if form.name == "has_role" and step.roles is not None:
+            return set(form.arguments) <= set(step.roles)
+        if form.name == "reason_given" and step.reason is not None:
+            return bool(step.reason.strip())
+        if form.name == "approvals_at_least":
+            wanted, *roles = form.arguments
             counted = [
-                approval
-                for approval in self.approvals
-                if not roles or approval.roles is None or roles[0] in approval.roles
+                one
+                for one in self._moment.approvals
+                if not roles or one.roles is None or roles[0] in one.roles
             ]
             people = {one.principal for one in counted if one.principal is not None}
-            return len(people) + sum(one.principal is None for one in counted) >= int(wanted)
+            nobodies = sum(one.principal is None for one in counted)
+            return len(people) + nobodies >= int(wanted)
         return True
 
-    def _expression(self, text: str) -> bool:
-        found = self._answer(text)
-        if found is None:
-            found = True
-        if not found:
-            self.refused.append(text)
-        return found
+    def _expression(self, expression: Expression) -> bool:
+        if self._moment.case.manifest is None:
+            return True
+        try:
+            return expression.evaluate(variables_of(self._moment)) is True
+        except EvaluationError as error:
+            self.refused.append(str(error))
+            return False
 
 
-def raw_guards(lifecycle: Lifecycle) -> dict[int, Any]:
-    """Return the guard of each transition as its file spells it, by the transition's order."""
-    chart, found = lifecycle.chart, dict[int, Any]()
-    states = list(lifecycle.definition.states.items())
-    while states:
-        name, state = states.pop()
-        states += state.states.items()
-        _pair(chart, name, state, found)
-    return found
-
-
-def _pair(chart: Chart, name: str, state: StateDefinition, found: dict[int, Any]) -> None:
-    node = chart.nodes[name]
-    forms = [one for many in state.on.values() for one in _listed(many)]
-    forms += _listed(state.onDone)
-    forms += [one for many in state.after.values() for one in _listed(many)]
-    always = _listed(state.always)
-    assert len(forms) == len(node.on), name
-    assert len(always) == len(node.always), name
-    for transition, form in zip((*node.on, *node.always), (*forms, *always), strict=True):
-        found[transition.order] = form.guard
-
-
-def _listed(candidates: Candidates | None) -> list[TransitionDefinition]:
-    if candidates is None:
-        return []
-    listed = candidates if isinstance(candidates, list) else [candidates]
-    return [TransitionDefinition(target=one) if isinstance(one, str) else one for one in listed]
+def variables_of(moment: Moment) -> dict[str, object]:
+    """Return what expressions see. What a rehearsal does not know of a manifest is null."""
+    case, step = moment.case, moment.step
+    return {
+        "manifest": case.manifest,
+        "state": {
+            "id": case.name,
+            "kind": case.kind,
+            "name": state_name(moment.leaves),
+            "names": list(moment.leaves),
+            "context": dict(moment.context),
+            **dict.fromkeys(("version", "digest", "author", "urn", "rejection", "lifecycle")),
+            "contributors": [],
+        },
+        "principal": {
+            "name": step.principal or "",
+            "authenticated": True,
+            "roles": sorted(step.roles or []),
+            "via": None,
+        },
+        "command": {
+            "event": step.event,
+            "reason": step.reason,
+            "context": step.context,
+            **dict.fromkeys(("target", "digest", "expected_version")),
+        },
+        "approvals": [
+            {
+                "principal": one.principal,
+                "roles": one.roles or [],
+                "event": one.event,
+                "current": True,
+                **dict.fromkeys(("digest", "at", "version", "via")),
+            }
+            for one in moment.approvals
+        ],
+        "now": moment.now,
+    }

@@ -24,9 +24,9 @@ from typing import Any, Final
 import msgspec
 
 from protocol.lifecycle import names
-from protocol.lifecycle.definition import StateDefinition, TransitionDefinition
 from protocol.lifecycle.delays import DelayError, parse_delay_ms
 from protocol.lifecycle.findings import Finding, LifecycleError, shown, unknown
+from protocol.lifecycle.guards import And, Builtin, Cel, GuardForm, Named, Not, Or, describe
 from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.lifecycle.places import FileBoundError, PlacePath, Places, dotted
 from protocol.lifecycle.shape import (
@@ -42,8 +42,8 @@ from protocol.lifecycle.shape import (
     what,
 )
 from protocol.lifecycle.toml_places import toml_places
-from protocol.lifecycle.xstate import split_call
-from protocol.principals import ROLES
+from protocol.principals import ROLE, ROLES
+from protocol.statechart.compiled import Chart
 
 TABLE_SIZE_MAX: Final = 1 << 20  # Characters; nobody rehearses more by hand.
 REFUSALS: Final = ("event", "roles")  # What may refuse a step beside its guards.
@@ -124,47 +124,49 @@ def read_table(content: str, name: str, lifecycle: Lifecycle) -> Table:
 
 def guard_names(lifecycle: Lifecycle) -> list[str]:
     """Return what `guards` may answer for: names, with and without arguments, and CEL texts."""
-    definition = lifecycle.definition
-    values = [*definition.guards.values(), *_guards_in(definition.states)]
-    found = dict.fromkeys(definition.guards)
-    for value in values:
-        for one in _texts(value):
-            found |= dict.fromkeys((one, name_of(one)))
+    forms = [one.guard for one in lifecycle.chart.transitions if isinstance(one.guard, GuardForm)]
+    found = {name: None for form in forms for part in _parts(form) for name in names_of(part)}
     return list(found)
 
 
-def _guards_in(states: Mapping[str, StateDefinition]) -> Iterator[object]:
-    for state in states.values():
-        for candidates in (*state.on.values(), state.onDone, *state.after.values(), state.always):
-            listed = candidates if isinstance(candidates, list) else [candidates]
-            yield from (one.guard for one in listed if isinstance(one, TransitionDefinition))
-        yield from _guards_in(state.states)
+def _parts(form: GuardForm) -> Iterator[GuardForm]:
+    yield form
+    match form:
+        case And(guards=guards) | Or(guards=guards):
+            for guard in guards:
+                yield from _parts(guard)
+        case Not(guard=guard) | Named(guard=guard):
+            yield from _parts(guard)
 
 
-def name_of(guard: str) -> str:
-    """Return the name in `name(argument, ...)`; a CEL text is its own name."""
-    call = split_call(guard)
-    return guard if call is None else call[0]
+def _becauses(chart: Chart) -> list[str]:
+    said = [one.because for one in chart.transitions]
+    for one in chart.transitions:
+        if isinstance(one.guard, GuardForm):
+            said += [part.because for part in _parts(one.guard)]
+    return [because for because in said if because is not None]
 
 
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for one in value:
-            yield from _texts(one)
-    elif isinstance(value, Mapping):
-        for form in ("and", "or", "not", "cel"):
-            yield from _texts(value.get(form))
+def names_of(form: GuardForm) -> tuple[str, ...]:
+    """Return what `guards` may call a guard, the most exact name first."""
+    match form:
+        case Builtin(name=name):
+            return (describe(form), name)
+        case Named(name=name):
+            return (name,)
+        case Cel(expression=expression):
+            return (expression.source,)
+    return ()
 
 
 def _unknown_names(found: Table, lifecycle: Lifecycle) -> Iterator[tuple[PlacePath, str]]:
     chart, guards = lifecycle.chart, guard_names(lifecycle)
-    said = [one.because for one in chart.transitions if one.because is not None]
+    said = _becauses(chart)
     known = {
         "event": [event for event in lifecycle.events if "*" not in event],
         "state": [name for name, node in chart.nodes.items() if node.ancestors],
         "guard": guards,
+        "role": [*ROLES, *(role for many in lifecycle.definition.roles.values() for role in many)],
         "refusal": [*REFUSALS, *guards, *said],
     }
     for number, case in enumerate(found.cases):
@@ -176,6 +178,8 @@ def _unknown_names(found: Table, lifecycle: Lifecycle) -> Iterator[tuple[PlacePa
                 names.append(("event", ("steps", index, "event"), step.event))
             names += [("state", ("steps", index, "state"), state) for state in step.states]
             names += [("guard", ("steps", index, "guards", guard), guard) for guard in step.guards]
+            for number_of_role, role in enumerate(step.roles or []):
+                names.append(("role", ("steps", index, "roles", number_of_role), role))
             if isinstance(step.refused, str):
                 names.append(("refusal", ("steps", index, "refused"), step.refused))
         for of, path, name in names:
@@ -228,8 +232,8 @@ def _object(mistakes: Mistakes, value: object, path: PlacePath) -> None:
 def _role(mistakes: Mistakes, value: object, path: PlacePath) -> None:
     if not isinstance(value, str):
         mistakes.add(path, f"this is the name of a role, not {what(value)}")
-    elif value not in ROLES:
-        mistakes.add(path, unknown("role", value, ROLES))
+    elif ROLE.fullmatch(value) is None:
+        mistakes.add(path, f"{shown(value)} is no role; it is 1 to 32 of a-z 0-9 _ -")
 
 
 def _step(mistakes: Mistakes, value: object, path: PlacePath) -> None:

@@ -54,8 +54,7 @@ def _state(path: str, state: StateDefinition) -> list[str]:
             inline[member] = one
         else:
             tables += _candidates(f"{path}.{member}", one)
-    lines = ["", f"[{path}]"]
-    lines += _pairs(
+    pairs = _pairs(
         description=state.description,
         type=state.type,
         history=state.history,
@@ -66,12 +65,11 @@ def _state(path: str, state: StateDefinition) -> list[str]:
         exit=state.exit or None,
         **{member: _value_of(one) for member, one in inline.items()},
     )
-    lines += _events(f"{path}.on", state.on)
-    lines += _events(f"{path}.after", state.after)
-    lines += tables
+    below = _events(f"{path}.on", state.on) + _events(f"{path}.after", state.after) + tables
     for name, child in state.states.items():
-        lines += _state(f"{path}.states.{_key(name)}", child)
-    return lines
+        below += _state(f"{path}.states.{_key(name)}", child)
+    head = ["", f"[{path}]", *pairs] if pairs or not below else []
+    return [*head, *below]
 
 
 def _events(path: str, events: dict[str, Candidates]) -> list[str]:

@@ -11,12 +11,13 @@ import re
 from typing import Any, Final, NamedTuple
 
 from protocol.errors import ManifestdError
+from protocol.lifecycle.cel_syntax import FUNCTIONS
+from protocol.lifecycle.guards import BUILT_INS
 
 META: Final = "manifestd"
 # Names of the arguments that built-in guards take, in their order.
 GUARD_PARAMS: Final[dict[str, tuple[str, ...]]] = {
-    "has_role": ("role",),
-    "approvals_at_least": ("n", "role"),
+    name: tuple(kind.strip("[]") for kind in kinds) for name, kinds in BUILT_INS.items() if kinds
 }
 CALL: Final = re.compile(r"([A-Za-z_][\w.-]*)(?:\(([^()]*)\))?", re.ASCII)  # name, name(arg, arg)
 
@@ -37,10 +38,15 @@ class XStateError(ManifestdError):
 
 
 def split_call(text: str) -> tuple[str, list[Any]] | None:
-    """Return name and arguments of a guard such as `approvals_at_least(2, approver)`, else None."""
+    """Return name and arguments of a guard such as `approvals_at_least(2, approver)`.
+
+    None: the text is an expression, as `protocol.lifecycle.guards` reads it.
+    """
     found = CALL.fullmatch(text.strip())
-    if found is None:
+    if found is None or found[1] in ("true", "false"):
         return None
     name, listed = found.groups()
+    if listed is not None and name in FUNCTIONS:
+        return None
     texts = [one.strip() for one in listed.split(",")] if listed and listed.strip() else []
     return name, [int(one) if one.isascii() and one.isdigit() else one for one in texts]

@@ -20,7 +20,7 @@ from protocol.lifecycle.definition import (
     TransitionDefinition,
 )
 from protocol.lifecycle.delays import DelayError, parse_delay_ms
-from protocol.lifecycle.names import covers, is_done_event
+from protocol.lifecycle.names import DONE_PREFIX, covers, is_done_event
 from protocol.lifecycle.xstate import GUARD_PARAMS, META, Problem, XStateError, split_call
 
 _COMBINED: Final = {"and": "guards", "or": "guards", "not": "guard"}
@@ -84,7 +84,9 @@ class _Exporter:
         initial = None
         if form.states and form.type in (None, "compound"):
             initial = self.initial(name, form.initial or next(iter(form.states)), form.states)
-        target = form.target
+        target, on, done = form.target, dict(form.on), form.onDone
+        if done is None:
+            done = on.pop(DONE_PREFIX + name, None)
         return _filled(
             type=form.type,
             history=form.history,
@@ -94,13 +96,10 @@ class _Exporter:
             target=None if target is None else self.targets(name, target, name),
             entry=[self.action(action) for action in form.entry],
             exit=[self.action(action) for action in form.exit],
-            on={
-                event: self.candidates(name, f"{name}.on.{event}", c)
-                for event, c in form.on.items()
-            },
+            on={event: self.candidates(name, f"{name}.on.{event}", c) for event, c in on.items()},
             always=self.optional(name, "always", form.always),
             after=self.after(name, form),
-            onDone=self.optional(name, "onDone", form.onDone),
+            onDone=self.optional(name, "onDone", done),
             states={child: self.state(child, below) for child, below in form.states.items()},
         )
 
@@ -112,6 +111,8 @@ class _Exporter:
 
     def check_events(self, name: str, form: StateDefinition) -> None:
         for one in filter(is_done_event, form.on):
+            if one == DONE_PREFIX + name and form.onDone is None:
+                continue
             reason = "XState gives the end of a state another name; write 'onDone' there"
             self.problem(f"{name}.on.{one}", reason)
         for one, other in combinations(form.on, 2):

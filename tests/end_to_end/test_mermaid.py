@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
+from protocol.lifecycle.diagram import mermaid
 from protocol.lifecycle.registry import LifecycleRegistry
-from protocol.statechart.diagram import mermaid
 from tests.support.charts import EVERYTHING
 from tests.support.node_packages import node_folder
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from protocol.lifecycle.compiler import to_form
 from protocol.lifecycle.definition import LifecycleDefinition
+from protocol.lifecycle.guards import Cel
+from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.lifecycle.reader import read_lifecycle
 from protocol.lifecycle.xstate_export import export_xstate
 from protocol.statechart.compiled import Transition
-from protocol.statechart.compiler import compile_chart
 from protocol.statechart.kernel import start, step
 from tests.support.node_packages import node_folder
 
@@ -28,7 +28,7 @@ const holds = ["manifest_valid", "reason_given", "digest_matches", "four_eyes", 
 const guards = Object.fromEntries([...holds, "content_approved"].map((name) => [name, () => true]));
 const of = (params) => (args) => params.guards.every((guard) => (guards[guard] ?? (() => false))());
 guards.and = (_, params) => of(params)();
-guards.never = () => false;
+guards.cel = () => false;
 const provided = createMachine(machine).provide({ actions: { ...actions, raise: raised }, guards });
 const actor = createActor(provided).start();
 const leaves = () =>
@@ -72,7 +72,7 @@ actions = [{ raise = "heard" }]
 on.undo = "L1"
 [[states.IN.states.LEGAL.states.L2.always]]
 target = "L1"
-guard = ["never"]
+guard = "1 == 2"
 [states.IN.states.LEGAL.states.L2.on.end]
 target = "L3"
 [states.IN.states.LEGAL.states.L3]
@@ -130,10 +130,10 @@ def xstates_own(folder: Path, definition: LifecycleDefinition, events: list[str]
 
 
 def ours(definition: LifecycleDefinition, events: list[str]) -> list[list[str]]:
-    chart = compile_chart(definition.id, to_form(definition).form)
+    chart = Lifecycle(definition).chart
 
     def allows(transition: Transition, *_: object) -> bool:
-        return "never" not in str(transition.guard)
+        return not isinstance(transition.guard, Cel)
 
     at = start(chart, allows)
     seen = [list(at.leaves)]

@@ -262,7 +262,10 @@ async def test_a_lifecycle_is_drawn_with_its_counts_and_where_a_manifest_is(
         assert "DRAFT (1)" in general.diagram
         assert "PENDING (1)" in general.diagram
         assert general.diagram != mine.diagram
-        assert (general.lifecycle, general.known) == ("manifest@1", ["manifest-extended@1", "manifest@1"])
+        assert (general.lifecycle, general.known) == (
+            "manifest@1",
+            ["manifest-extended@1", "manifest@1"],
+        )
         assert general.definition is None
 
 

@@ -1,7 +1,7 @@
 """Charts are drawn for documents and for terminals: pictures that people can read."""
 
+from protocol.lifecycle.diagram import mermaid, text
 from protocol.lifecycle.registry import LifecycleRegistry
-from protocol.statechart.diagram import mermaid, text
 from tests.support.charts import EVERYTHING
 
 DEFAULT = LifecycleRegistry.builtin().get("manifest@1").chart

@@ -104,12 +104,12 @@ def test_a_refusal_of_an_earlier_step_is_not_one_of_this_step() -> None:
     steps = """\
     { event = "submit_for_review" },
     { event = "approve", guards = { four_eyes = false }, refused = "four_eyes" },
-    { event = "register", refused = "four_eyes" },"""
+    { event = "approve", guards = { digest_matches = false }, refused = "four_eyes" },"""
 
     [difference] = differences(steps)
 
     assert difference is not None
-    assert difference.startswith("step 3 (register): expected a refusal by 'four_eyes', it was")
+    assert difference.startswith("step 3 (approve): expected a refusal by 'four_eyes', it was")
 
 
 def test_a_case_ends_with_its_first_difference_and_names_its_line() -> None:

@@ -1,8 +1,10 @@
 """What is written as a lifecycle file is read back as it was."""
 
 from importlib.resources import files
+from pathlib import Path
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 
 from protocol.lifecycle.definition import (
@@ -13,6 +15,8 @@ from protocol.lifecycle.definition import (
 from protocol.lifecycle.reader import read_lifecycle
 from protocol.lifecycle.toml_writer import write_toml
 from tests.support.definitions import definitions
+
+VALID = Path(__file__).parents[3] / "fixtures" / "lifecycles" / "valid"
 
 
 def in_order(definition: LifecycleDefinition) -> bytes:
@@ -40,6 +44,13 @@ def test_the_default_lifecycle_is_written_as_it_is_kept_but_for_its_comments() -
     assert '\nreject = ["reviewer", "approver"]\n' in written
 
 
+@pytest.mark.parametrize("path", sorted(VALID.iterdir()), ids=lambda path: path.name)
+def test_a_valid_lifecycle_is_written_and_read_back_as_it_was(path: Path) -> None:
+    definition = read_lifecycle(path.read_bytes(), path.name)
+
+    assert in_order(read_lifecycle(write_toml(definition), "a.toml")) == in_order(definition)
+
+
 def lifecycle(state: StateDefinition) -> LifecycleDefinition:
     return LifecycleDefinition(id="a", version=1, initial="A", states={"A": state})
 
@@ -57,7 +68,6 @@ def test_short_ways_are_lines_and_longer_ones_tables() -> None:
 
     assert text == (
         'id = "a"\nversion = 1\ninitial = "A"\n'
-        "\n[states.A]\n"
         '\n[states.A.on]\ngo = "A"\n'
         '\n[[states.A.on."stop.*"]]\ntarget = "A"\nguard = "urn_free"\n'
         '\n[states.A.after]\n14d = "A"\n'

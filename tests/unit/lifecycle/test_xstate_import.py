@@ -141,12 +141,14 @@ def test_the_most_special_descriptor_comes_first_as_xstate_asks() -> None:
         ({"type": "isValid"}, "isValid"),
         ({"type": "has_role", "params": {"role": "approver"}}, "has_role(approver)"),
         (
-            {"type": "approvals_at_least", "params": {"role": "approver", "n": 2}},
+            {"type": "approvals_at_least", "params": {"role": "approver", "count": 2}},
             "approvals_at_least(2, approver)",
         ),
         ({"type": "mine", "params": {"args": [1, "x"]}}, "mine(1, x)"),
         ({"type": "cel", "params": {"expression": "now > manifest.at"}}, "now > manifest.at"),
-        ({"type": "cel", "params": {"expression": "true"}}, {"cel": "true"}),
+        ({"type": "cel", "params": {"expression": "true"}}, "true"),
+        ({"type": "cel", "params": {"expression": "has(x.y)"}}, "has(x.y)"),
+        ({"type": "cel", "params": {"expression": "now"}}, {"cel": "now"}),
         ({"type": "and", "params": {"guards": ["x", "y"]}}, ["x", "y"]),
         (
             {"type": "or", "params": {"guards": ["x"], "because": "No."}},

@@ -145,6 +145,67 @@ def test_a_wrong_table_and_a_wrong_file_end_with_their_mistakes(
     )
 
 
+def test_check_prints_what_is_wrong_and_doubtful_with_its_line(file: str, capsys: Captured) -> None:
+    assert main(["lifecycle", "check", file, "manifest@1"]) == 0
+    assert capsys.readouterr().out == ""
+
+    Path(file).write_text(f"{LIFECYCLE}[states.LOST]\n")
+    assert main(["lifecycle", "check", file]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{file}:11: warning: states.LOST: ")
+    assert main(["lifecycle", "check", "--strict", file]) == 1
+    assert capsys.readouterr().out == out
+
+    Path(file).write_text(LIFECYCLE.replace('"OPEN"', '"OPN"').replace("reason", "raison"))
+    assert main(["lifecycle", "check", file]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{file}:6: error: states.SHUT.on.open.target: ")
+    assert lines[0].endswith("did you mean 'OPEN'?")
+    assert lines[1].startswith(f"{file}:7: error: states.SHUT.on.open.guard[0]: ")
+
+    Path(file).write_text("id = 1\n")
+    assert main(["lifecycle", "check", file, "-o", "json"]) == 1
+    findings = json.loads(capsys.readouterr().out)
+    assert findings[0] | {"message": ""} == {
+        "file": file,
+        "line": 1,
+        "severity": "error",
+        "place": "id",
+        "message": "",
+    }
+
+    assert main(["lifecycle", "check", file, "-o", "name"]) == 1
+    assert capsys.readouterr().out == f"{file}\n"
+    assert main(["lifecycle", "check", "no/such.toml"]) == 2
+
+
+def test_a_lifecycle_in_json_is_read_by_its_files_name(tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "door.json"
+    path.write_text(json.dumps({"id": "a", "version": 1, "initial": "A", "states": {"A": {}}}))
+
+    assert main(["lifecycle", "diagram", "--file", str(path)]) == 0
+    assert capsys.readouterr().out == "  a\n    A initial\n"
+
+
+def test_an_imported_machine_is_checked_too(tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "machine.json"
+    path.write_text(json.dumps(MACHINE).replace('"open": "OPEN"', '"open": {"guard": "isShut"}'))
+
+    assert main(["lifecycle", "import", str(path)]) == 1
+    captured = capsys.readouterr()
+    assert 'guard = "isShut"' in captured.out
+    assert "error: states.SHUT.on.open.guard: there is no guard 'isShut'" in captured.err
+
+    path.write_text(json.dumps({**MACHINE, "id": "theDoor"}))
+    assert main(["lifecycle", "import", str(path)]) == 1
+    assert "error: id: 'theDoor' cannot be the name of a lifecycle" in capsys.readouterr().err
+
+
+def test_the_schema_is_for_editors(capsys: Captured) -> None:
+    assert main(["lifecycle", "schema"]) == 0
+    assert "$schema" in json.loads(capsys.readouterr().out)
+
+
 def test_a_file_that_is_not_there_is_a_wrong_command_line(capsys: Captured) -> None:
     assert main(["lifecycle", "export", "no/such.toml"]) == 2
     assert capsys.readouterr().err == "error: cannot read no/such.toml: No such file or directory\n"

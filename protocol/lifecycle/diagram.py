@@ -6,7 +6,7 @@ are active. `counts` goes by the id of a leaf; a state that it does not name has
 nobody counted, none are shown.
 History states are drawn as `H` or, deep ones, `H*`, with where they lead at first.
 
-A guard is shown as its `str` says, several as `a and b`.
+Not here: how a guard reads (`guards.py`).
 """
 
 import re
@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from protocol.lifecycle.delays import format_delay
+from protocol.lifecycle.guards import GuardForm, describe
 from protocol.statechart.compiled import DONE, Chart, Node, Transition
 from protocol.statechart.definition import NodeType
 
@@ -143,8 +144,7 @@ def _way(transition: Transition) -> str:
     if transition.guard is None:
         return when
     guard = transition.guard
-    said = " and ".join(map(str, guard)) if isinstance(guard, list | tuple) else str(guard)
-    said = " ".join(said.split())
+    said = describe(guard) if isinstance(guard, GuardForm) else " ".join(str(guard).split())
     return f"{when} [{said if len(said) <= _GUARD_SIZE_MAX else said[: _GUARD_SIZE_MAX - 1] + '…'}]"
 
 

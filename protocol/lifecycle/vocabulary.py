@@ -5,6 +5,7 @@ Not here: names of states (`structure.py`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ BUILT_IN_GUARDS: Final = (
     "approvals_at_least",
 )
 GUARD_SIZE_MAX: Final = 256  # Parts to ask in one decision; names make it grow by leaps.
+_NEARLY: Final = 0.85  # Alike; `author` and `co-author` are not.
 
 
 def guards(outline: Outline) -> Iterator[Doubt]:
@@ -134,17 +136,29 @@ def done_events(outline: Outline) -> Iterator[Doubt]:
 
 
 def roles(outline: Outline) -> Iterator[Doubt]:
-    """Yield the roles that are none, and the events of roles that no state has."""
+    """Yield the events of roles that no state has."""
     heard = {one.event: None for one in outline.candidates() if one.member == "on"}
-    for event, permitted in outline.definition.roles.items():
+    for event in outline.definition.roles:
         path = ("roles", event)
         if names.is_done_event(event):
             yield path, "nobody sends the end of a state, the chart raises it; leave it out"
         elif not any(names.overlaps(event, other) for other in heard):
             yield path, unknown("event", event, heard)
+
+
+def misspelt_roles(outline: Outline) -> Iterator[Doubt]:
+    """Yield the roles that are nearly a built-in one; a lifecycle may have roles of its own."""
+    for event, permitted in outline.definition.roles.items():
         for index, role in enumerate(permitted):
-            if role not in ROLES:
-                yield (*path, index), unknown("role", role, ROLES)
+            near = _nearly(role)
+            if near not in (None, role):
+                mend = f"did you mean {near!r}? If it is one of your own, call it something else"
+                yield ("roles", event, index), f"{role!r} is nearly a built-in role; {mend}"
+
+
+def _nearly(role: str) -> str | None:
+    near = get_close_matches(role, ROLES, n=1, cutoff=_NEARLY)
+    return near[0] if near else None
 
 
 def unsendable_events(outline: Outline) -> Iterator[Doubt]:
@@ -196,6 +210,7 @@ ERRORS: Final[tuple[Callable[[Outline], Iterator[Doubt]], ...]] = (
 )
 WARNINGS: Final[tuple[Callable[[Outline], Iterator[Doubt]], ...]] = (
     unused_guards,
+    misspelt_roles,
     unsendable_events,
     unheard_events,
     idle_members,

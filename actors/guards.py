@@ -31,7 +31,7 @@ _KINDS: Final = {str: "a text", int: "a number", float: "a number", list: "a lis
 def refusal_of(form: object, question: Question) -> CommandError | None:
     """Return why the guard `form` refuses, None when it does not.
 
-    `details.guard` is the part that refused, `details.because` what the lifecycle says about it,
+    `details.guard` is the part that refused, by its name if it has one, `details.because` what the lifecycle says about it,
     `details.error` why it could not be answered.
     """
     assert isinstance(form, GuardForm)
@@ -63,8 +63,16 @@ def _ask(form: GuardForm, question: Question) -> CommandError | None:  # noqa: P
             return _not(form, question)
         case In():
             return _in(form, question)
-        case Named(guard=guard):
-            return refusal_of(guard, question)
+        case Named():
+            return _named(form, question)
+
+
+def _named(form: Named, question: Question) -> CommandError | None:
+    """Ask what the name stands for; what is no built-in guard is called by the name."""
+    refusal = refusal_of(form.guard, question)
+    if refusal is not None and isinstance(form.guard, Cel | Not | Or | In):
+        refusal.details["guard"] = form.name
+    return refusal
 
 
 def _expression(form: Cel, question: Question) -> CommandError | None:

@@ -111,7 +111,7 @@ class Lifecycle:
 
     def to_json(self) -> bytes:
         """Return the definition as JSON, as the store keeps it and the wire sends it."""
-        return msgspec.json.encode(self.definition, order="deterministic")
+        return msgspec.json.encode(self.definition)  # In its own order, which means something.
 
 
 def _weight(entry: tuple[str, list[str]]) -> int:

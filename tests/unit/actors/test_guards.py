@@ -102,7 +102,7 @@ def test_a_named_guard_says_what_its_author_wrote() -> None:
     refusal = refusal_of(parse_guard(["mine"], named), question())
 
     assert refusal is not None
-    assert refusal.details == {"guard": "false", "because": "Not mine"}
+    assert refusal.details == {"guard": "mine", "because": "Not mine"}
 
 
 def test_when_none_of_several_lets_through_each_says_why() -> None:

@@ -11,7 +11,15 @@ from typing import Final
 
 from protocol.errors import ManifestdError, did_you_mean
 from protocol.statechart.compiled import AFTER, Chart, Node, Transition
-from protocol.statechart.definition import Cancel, NodeType, Send, StateForm, TransitionForm
+from protocol.statechart.definition import (
+    Action,
+    Cancel,
+    NodeType,
+    Raise,
+    Send,
+    StateForm,
+    TransitionForm,
+)
 
 STATES_MAX: Final = 1000  # A chart that nobody could draw.
 DEPTH_MAX: Final = 16  # Recursion in the compiler has to end.
@@ -51,7 +59,6 @@ def compile_chart(chart_id: str, form: StateForm) -> Chart:
     if (count := _active_max(root)) > ACTIVE_MAX:
         reason = f"{count} states could be active at once, {ACTIVE_MAX} may; use fewer regions"
         raise ChartError(chart_id, reason)
-    compiler.targetable = {name: node for name, node in compiler.nodes.items() if node.ancestors}
     for node, one in compiler.forms:
         compiler.link_initial(node, one)
     for node, one in compiler.forms:
@@ -62,7 +69,6 @@ def compile_chart(chart_id: str, form: StateForm) -> Chart:
 class _Compiler:
     def __init__(self) -> None:
         self.nodes: dict[str, Node] = {}
-        self.targetable: dict[str, Node] = {}  # All but the root, once they are known.
         self.forms: list[tuple[Node, StateForm]] = []
         self.transitions: list[Transition] = []
 
@@ -84,6 +90,7 @@ class _Compiler:
         node = Node(node_id, _type_of(form), ancestors)
         node.order = len(self.nodes)
         node.tags = frozenset(form.tags)
+        _check_raised(place, (*form.entry, *form.exit, *form.initial_actions))
         timers = _timers(node_id, form)
         node.entry = (*form.entry, *timers)
         node.exit = (*form.exit, *(Cancel(timer.event) for timer in timers))
@@ -151,6 +158,7 @@ class _Compiler:
     ) -> Transition:
         if len(self.transitions) >= TRANSITIONS_MAX:
             raise ChartError(place, f"a chart has at most {TRANSITIONS_MAX} transitions; split it")
+        _check_raised(place, form.actions)
         transition = Transition(node, event, form, len(self.transitions), delay_ms)
         transition.targets = self.targets(place, form.targets)
         self.transitions.append(transition)
@@ -169,6 +177,7 @@ class _Compiler:
         """Return where a history state leads at first: what it says, or as its parent begins."""
         parent, place = node.ancestors[0], _place(node)
         default = Transition(node, "", form.default or TransitionForm(), -1)
+        _check_raised(place, default.actions)
         if form.default is not None and form.default.targets:
             default.targets = self.targets(place, form.default.targets)
         elif parent.type is NodeType.PARALLEL:
@@ -232,6 +241,17 @@ def _check_form(place: str, form: StateForm) -> None:
         raise ChartError(place, "only history states have a target or a depth; leave them out")
     if any(delay_ms <= 0 for delay_ms, _ in form.after):
         raise ChartError(place, "a delay is more than nothing; use 'always' for at once")
+
+
+def _check_raised(place: str, actions: tuple[Action, ...]) -> None:
+    """Refuse events that no transition may take: a timer's is its own, others have a name."""
+    for one in actions:
+        event = one.event if isinstance(one, Raise | Send) else "x"
+        if NAME.fullmatch(event) is None or event.startswith(AFTER):
+            reason = (
+                f"{event!r} cannot be raised; its name is {_NAME_RULE}, '{AFTER}' is for timers"
+            )
+            raise ChartError(place, reason)
 
 
 def check_together(place: str, nodes: tuple[Node, ...]) -> None:

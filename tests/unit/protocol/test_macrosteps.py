@@ -89,7 +89,7 @@ def test_every_macrostep_is_that_of_appendix_d(drawn: tuple[StateForm, list[str]
             now = after
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(charts_and_events)
 def test_a_macrostep_depends_on_nothing_but_its_arguments(
     drawn: tuple[StateForm, list[str]],

@@ -138,6 +138,14 @@ def _approvers(question: Question, role: str | None) -> Iterator[str]:
             yield approval.principal
 
 
+def content_registered(question: Question) -> CommandError | None:
+    """The content is registered already, as it is."""
+    state = question.state
+    if any(one.digest == state.digest for one in state.registered):
+        return None
+    return _rejected("content_registered", f"the content {state.digest} was never registered")
+
+
 def urn_free(question: Question) -> CommandError | None:
     """The manifest's URN names no other manifest."""
     state, rules = question.state, question.rules
@@ -165,6 +173,7 @@ GUARDS: Final[dict[str, Callable[..., CommandError | None]]] = {
     "digest_matches": digest_matches,
     "four_eyes": four_eyes,
     "content_approved": content_approved,
+    "content_registered": content_registered,
     "urn_free": urn_free,
     "has_role": has_role,
     "approvals_at_least": approvals_at_least,

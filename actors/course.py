@@ -13,9 +13,10 @@ from actors.guards import refusal_of, say_because
 from actors.question import Question
 from actors.rules import Rules
 from protocol.commands import Transition
-from protocol.errors import CommandError, InvalidTransitionError
+from protocol.errors import CommandError, GuardRejectedError, InvalidTransitionError
 from protocol.events import EventType, NewEvent, Payload, state_name
-from protocol.lifecycle.expressions import Allowance
+from protocol.lifecycle.compiler import ASSIGN
+from protocol.lifecycle.expressions import Allowance, EvaluationError
 from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.principals import Principal
 from protocol.record import Approval
@@ -98,6 +99,24 @@ class Course:
         refusal = self._refusals[0]
         refusal.allowed_events = self.lifecycle.allowed_events(state.states)
         raise refusal
+
+    def assigned(self, taken: Macrostep) -> dict[str, Any]:
+        """Return what the step's assignments put into the context, later ones over earlier ones.
+
+        Raises:
+            GuardRejectedError: one of them has no value here.
+        """
+        values: dict[str, Any] = {}
+        for action in taken.actions:
+            for member, expression in self.lifecycle.assignments.get(action, {}).items():
+                question = self.question(self.state.states, ())
+                try:
+                    value = expression.evaluate(question.variables, question.allowance)
+                except EvaluationError as error:
+                    message = f"{member} = {expression.source} has no value: {error}"
+                    raise GuardRejectedError(message, details={"action": "assign"}) from error
+                values[member] = value
+        return values
 
     def question(self, leaves: tuple[str, ...], actions: Sequence[str]) -> Question:
         """Return what guards see when `leaves` are active and `actions` were run."""
@@ -198,9 +217,14 @@ def stepped(
         state_name(taken.leaves),
         payload=payload,
         event=event,
-        actions=list(taken.actions),
+        actions=recorded(taken),
         **members,
     )
+
+
+def recorded(taken: Macrostep) -> list[str]:
+    """Return the actions that a replay needs; what was assigned is in the event's context."""
+    return [action for action in taken.actions if not action.startswith(ASSIGN)]
 
 
 def no_such_event(lifecycle: Lifecycle, state: StateSnapshot, event: str) -> InvalidTransitionError:

@@ -19,16 +19,17 @@ from protocol.canonical import (
 )
 from protocol.commands import ABSENT, OP_BY_REQUEST, Comment, Create, Revise, Transition, Write
 from protocol.errors import BadRequestError, ForbiddenError, ImmutableError, TooLargeError
-from protocol.events import CommittedEvent, EventType, Payload, state_name
+from protocol.events import CommittedEvent, EventType, state_name
 from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.limits import CONTRIBUTORS_MAX, REQUEST_SIZE_MAX
 from protocol.principals import permitting_roles
 from protocol.snapshots import StateSnapshot, apply
-from protocol.statechart.kernel import Macrostep, start
+from protocol.statechart.kernel import start
 from protocol.statechart.moving import enter_chart
 
 # Patches add up: without a bound of its own a document outgrows every message that carries it.
 DOCUMENT_SIZE_MAX: Final = REQUEST_SIZE_MAX
+CREATE: Final = "create"  # What guards see as the event that enters a lifecycle.
 REVISE: Final = "revise"  # The event of the lifecycle that a revision takes, where there is one.
 
 
@@ -65,29 +66,44 @@ def create(case: Case) -> Decision:
         if request.lifecycle is None
         else rules.lifecycles.get(request.lifecycle)
     )
-    payload = case.payload(request.reason, request.context, document)
     members = {
         "digest": document_digest(document),
         "kind": kind.name,
         "lifecycle": lifecycle.name,
     }
-    entered = _entered(case, lifecycle, roles, payload, members)
+    if lifecycle.chart.has_always or lifecycle.assignments:
+        course = _first_course(case, lifecycle, roles, members)
+        entered = course.begin()
+        context = (request.context or {}) | course.assigned(entered)
+    else:  # Nothing is asked, and nothing computed.
+        entered, context = start(lifecycle.chart, _anything), request.context or {}
+    payload = case.payload(request.reason, context, document)
     return stepped(case, entered, EventType.CREATED, None, roles, payload, **members)
 
 
-def _entered(
-    case: Case, lifecycle: Lifecycle, roles: list[str], payload: Payload, members: dict[str, str]
-) -> Macrostep:
-    """Return the first step; guards that it asks see the draft as it is before it."""
-    if not lifecycle.chart.has_always:
-        return start(lifecycle.chart, lambda *_: True)
-    at_first = state_name(enter_chart(lifecycle.chart).leaves)
-    event = case.event(EventType.CREATED, roles, at_first, payload=payload, event=None, **members)
+def _anything(*_: object) -> bool:
+    return True
+
+
+def _first_course(
+    case: Case, lifecycle: Lifecycle, roles: list[str], members: dict[str, str]
+) -> Course:
+    """Return the course that enters the lifecycle; its guards see the draft as it is before it."""
+    request = case.request
+    assert isinstance(request, Create)
+    event = case.event(
+        EventType.CREATED,
+        roles,
+        state_name(enter_chart(lifecycle.chart).leaves),
+        payload=case.payload(request.reason, request.context, case.document),
+        event=None,
+        **members,
+    )
     draft = apply(None, CommittedEvent.of(event, 0))
-    request = Transition(manifest_id=draft.manifest_id)
-    return Course(
-        draft, "create", request, case.principal, case.rules, case.stamp.at, roles
-    ).begin()
+    asked = Transition(
+        manifest_id=draft.manifest_id, reason=request.reason, context=request.context
+    )
+    return Course(draft, CREATE, asked, case.principal, case.rules, case.stamp.at, roles)
 
 
 def revise(case: Case) -> Decision:
@@ -113,18 +129,20 @@ def revise(case: Case) -> Decision:
     if len(state.contributors) >= CONTRIBUTORS_MAX and not _is_contributor(case, state):
         message = f"{CONTRIBUTORS_MAX} people wrote {state.manifest_id}; only they may go on"
         raise ForbiddenError(message, details={"limit": CONTRIBUTORS_MAX})
-    payload = case.payload(request.reason, request.context, document)
     if is_step:
         as_step = Transition(
             manifest_id=state.manifest_id, reason=request.reason, context=request.context
         )
-        taken = course_of(case, REVISE, as_step, roles).take()
+        course = course_of(case, REVISE, as_step, roles)
+        taken = course.take()
+        context = (request.context or {}) | course.assigned(taken)
+        payload = case.payload(request.reason, context, document)
         return stepped(case, taken, EventType.REVISED, REVISE, roles, payload, digest=digest)
     return case.event(
         EventType.REVISED,
         roles,
         state.state,
-        payload=payload,
+        payload=case.payload(request.reason, request.context, document),
         digest=digest,
         event=None,
         timers=state.timers,

@@ -47,7 +47,9 @@ def expire(case: Case) -> Decision:
         return UNCHANGED
     asked = Transition(manifest_id=state.manifest_id, event=timer.event)
     try:
-        taken = course_of(case, timer.event, asked, []).take()
+        course = course_of(case, timer.event, asked, [])
+        taken = course.take()
+        assigned = course.assigned(taken)
     except CommandError as refusal:
         if isinstance(refusal.__cause__, RunawayError):
             raise
@@ -66,7 +68,7 @@ def expire(case: Case) -> Decision:
         EventType.TRANSITIONED,
         timer.event,
         [],
-        case.payload(None),
+        case.payload(None, assigned),
         fired=timer.id,
         cause=CAUSE,
     )

@@ -6,7 +6,7 @@ Assume:   whoever asks would give a reason, and no other argument.
 
 from typing import Final
 
-from actors.course import Course
+from actors.course import Course, recorded
 from actors.drafts import REVISE, frozen
 from actors.rules import Rules
 from actors.steps import REVERT, reversal
@@ -95,5 +95,6 @@ class _Look:
         if accepts:
             course.roles = permitting_roles(course.principal, self.needed, event)
         taken = course.take()
-        self.actions = list(taken.actions)
+        self.actions = recorded(taken)
+        course.assigned(taken)  # It refuses where an assignment has no value.
         return state_name(taken.leaves)

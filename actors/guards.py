@@ -6,6 +6,8 @@ Not here: what built-in guards ask (`builtin_guards.py`), how a guard is spelled
           (`protocol.lifecycle.guards`).
 """
 
+from typing import Final
+
 from actors.builtin_guards import GUARDS
 from actors.question import Question
 from protocol.errors import CommandError, GuardRejectedError
@@ -22,7 +24,8 @@ from protocol.lifecycle.guards import (
     describe,
 )
 
-_UNANSWERED = "error"  # Of details: why a guard could not be answered.
+_UNANSWERED: Final = "error"  # Of details: why a guard could not be answered.
+_KINDS: Final = {str: "a text", int: "a number", float: "a number", list: "a list", dict: "a map"}
 
 
 def refusal_of(form: object, question: Question) -> CommandError | None:
@@ -73,8 +76,8 @@ def _expression(form: Cel, question: Question) -> CommandError | None:
         return None
     if value is False:
         return _rejected(form, f"{describe(form)} is not so")
-    kind = "null" if value is None else type(value).__name__
-    return _unanswered(form, f"its value is a {kind}, neither true nor false")
+    kind = _KINDS.get(type(value), "null")
+    return _unanswered(form, f"its value is {kind}, neither true nor false")
 
 
 def _any(form: Or, question: Question) -> CommandError | None:

@@ -99,6 +99,10 @@ def _state(question: Question) -> object:
         "contributors": list(state.contributors),
         "context": state.context,
         "urn": state.urn,
+        "registered": [
+            {"urn": one.urn, "digest": one.digest, "withdrawn": one.withdrawn}
+            for one in state.registered
+        ],
         "rejection": msgspec.to_builtins(state.rejection),
         "lifecycle": state.lifecycle,
     }

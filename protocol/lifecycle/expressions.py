@@ -76,7 +76,7 @@ class Expression:
         except (TooCostlyError, UnorderedError) as error:
             raise EvaluationError(str(error)) from error
         except KeyError as error:
-            raise EvaluationError(f"there is no member {error.args[0]}") from error
+            raise EvaluationError(f"there is no member {str(error.args[0])[:80]}") from error
         except (RuntimeError, TypeError, ValueError, ArithmeticError, LookupError) as error:
             raise EvaluationError(_told(error)) from error
         except BaseException as error:

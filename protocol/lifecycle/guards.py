@@ -33,6 +33,7 @@ BUILT_INS: Final[Mapping[str, tuple[str, ...]]] = {
     "digest_matches": (),
     "four_eyes": (),
     "content_approved": (),
+    "content_registered": (),
     "urn_free": (),
     "has_role": ("role",),
     "approvals_at_least": ("count", "[role]"),
@@ -58,57 +59,60 @@ class GuardError(ManifestdError):
         self.path = path
 
 
-class Builtin(msgspec.Struct, frozen=True, kw_only=True):
+class _Form(msgspec.Struct, frozen=True, kw_only=True):
+    """What all forms have; as a text a form is its description."""
+
+    because: str | None = None
+
+    def __str__(self) -> str:
+        assert isinstance(self, GuardForm)
+        return describe(self)
+
+
+class Builtin(_Form, frozen=True, kw_only=True):
     """A guard that the daemon brings."""
 
     name: str
     arguments: tuple[int | str, ...] = ()
-    because: str | None = None
 
 
-class Cel(msgspec.Struct, frozen=True, kw_only=True):
+class Cel(_Form, frozen=True, kw_only=True):
     """A CEL expression; it has to be true."""
 
     expression: Expression
-    because: str | None = None
 
 
-class And(msgspec.Struct, frozen=True, kw_only=True):
+class And(_Form, frozen=True, kw_only=True):
     """All of several guards; the first that refuses says why."""
 
     guards: tuple["GuardForm", ...]
-    because: str | None = None
 
 
-class Or(msgspec.Struct, frozen=True, kw_only=True):
+class Or(_Form, frozen=True, kw_only=True):
     """Any of several guards; when all refuse, each says why."""
 
     guards: tuple["GuardForm", ...]
-    because: str | None = None
 
 
-class Not(msgspec.Struct, frozen=True, kw_only=True):
+class Not(_Form, frozen=True, kw_only=True):
     """A guard that has to refuse. One that cannot be answered does not count as refusing."""
 
     guard: "GuardForm"
-    because: str | None = None
 
 
-class In(msgspec.Struct, frozen=True, kw_only=True):
+class In(_Form, frozen=True, kw_only=True):
     """A state, or one within it, is active."""
 
     state: str
-    because: str | None = None
 
 
-class Named(msgspec.Struct, frozen=True, kw_only=True):
+class Named(_Form, frozen=True, kw_only=True):
     """A guard of the file's [guards] table; `size` and `depth` of what it stands for."""
 
     name: str
     guard: "GuardForm"
     size: int
     depth: int
-    because: str | None = None
 
 
 GuardForm: TypeAlias = Builtin | Cel | And | Or | Not | In | Named

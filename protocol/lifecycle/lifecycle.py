@@ -10,23 +10,26 @@ from typing import Final, Self
 
 import msgspec
 
+from protocol.lifecycle.checks import read_checked
 from protocol.lifecycle.compiler import to_form
 from protocol.lifecycle.definition import LifecycleDefinition
 from protocol.lifecycle.findings import LifecycleError, unknown
 from protocol.lifecycle.guards import GuardForm, guard_states
-from protocol.lifecycle.reader import Syntax, read_source
+from protocol.lifecycle.reader import Syntax
 from protocol.principals import ROLE
-from protocol.record import ACTIONS
 from protocol.statechart.compiled import Chart, is_reserved, matches
 from protocol.statechart.compiler import ChartError, compile_chart
-from protocol.statechart.definition import Action
 
 MUTABLE: Final = "mutable"  # The tag of states in which the document may be revised.
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")  # Part of a file's name.
 
 
 class Lifecycle:
-    """A compiled lifecycle. Immutable. `events`: every event that somebody may send, as described."""
+    """A compiled lifecycle. Immutable.
+
+    `events`: every event that somebody may send, as described. `assignments`: what actions named
+    `assign.N` put into the context.
+    """
 
     def __init__(self, definition: LifecycleDefinition) -> None:
         self.definition = definition
@@ -35,10 +38,11 @@ class Lifecycle:
             reason = "its id is 1 to 63 of a-z 0-9 -, its version a number from 1"
             raise LifecycleError.of(self.name, reason)
         try:
-            self.chart: Chart = compile_chart(definition.id, to_form(definition))
+            form, self.assignments = to_form(definition)
+            self.chart: Chart = compile_chart(definition.id, form)
         except ChartError as error:
             raise LifecycleError.of(self.name, error.reason, place=error.place) from error
-        self._check_actions_and_guards()
+        self._check_guards()
         self.events: tuple[str, ...] = tuple(
             dict.fromkeys(
                 transition.event
@@ -47,7 +51,9 @@ class Lifecycle:
             )
         )
         for event, roles in definition.roles.items():
-            self._check("roles", "event", event, list(self.events))
+            if not any(matches(event, one) or matches(one, event) for one in self.events):
+                reason = unknown("event", event, self.events)
+                raise LifecycleError.of(self.name, reason, place="roles")
             for role in roles:
                 if ROLE.fullmatch(role) is None:
                     reason = f"{role!r} is no role; it is 1 to 32 of a-z 0-9 _ -"
@@ -56,25 +62,16 @@ class Lifecycle:
         self._roles = sorted(definition.roles.items(), key=_weight, reverse=True)
         self._allowed: dict[tuple[str, ...], list[str]] = {}
 
-    def _check_actions_and_guards(self) -> None:
+    def _check_guards(self) -> None:
         for transition in self.chart.transitions:
-            place = f"{transition.source.id}.on.{transition.event}"
-            if transition.guard is not None:
-                assert isinstance(transition.guard, GuardForm)
-                for state in guard_states(transition.guard):
-                    self._check(place, "state", state, list(self.chart.nodes))
-            self._check_actions(place, transition.actions)
-        for node in self.chart.nodes.values():
-            self._check_actions(node.id, (*node.entry, *node.exit))
-
-    def _check_actions(self, place: str, actions: tuple[Action, ...]) -> None:
-        for action in actions:
-            if isinstance(action, str):
-                self._check(place, "action", action, list(ACTIONS))
-
-    def _check(self, place: str, what: str, name: str, known: list[str]) -> None:
-        if name not in known:
-            raise LifecycleError.of(self.name, unknown(what, name, known), place=place)
+            if transition.guard is None:
+                continue
+            assert isinstance(transition.guard, GuardForm)
+            for state in guard_states(transition.guard):
+                if state not in self.chart.nodes:
+                    place = f"{transition.source.id}.{transition.event or 'always'}"
+                    reason = unknown("state", state, self.chart.nodes)
+                    raise LifecycleError.of(self.name, reason, place=place)
 
     def allowed_events(self, states: tuple[str, ...]) -> list[str]:
         """Return the events that `states` has a transition for, sorted; do not change the list."""
@@ -109,7 +106,8 @@ class Lifecycle:
         Raises:
             LifecycleError: it is wrong; its findings say all that is, and where.
         """
-        return cls(read_source(text, name, syntax=syntax).definition)
+        definition, _ = read_checked(text, name, syntax=syntax)
+        return cls(definition)
 
     def to_json(self) -> bytes:
         """Return the definition as JSON, as the store keeps it and the wire sends it."""

@@ -9,7 +9,7 @@ from protocol.lifecycle.findings import LifecycleError
 from protocol.lifecycle.lifecycle import Lifecycle
 
 DEFAULT_LIFECYCLE: Final = "manifest@1"
-BUILTIN_LIFECYCLES: Final = (DEFAULT_LIFECYCLE,)
+BUILTIN_LIFECYCLES: Final = (DEFAULT_LIFECYCLE, "manifest-extended@1")
 
 
 class LifecycleRegistry:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
+from protocol.errors import did_you_mean
 from protocol.lifecycle import names
 from protocol.lifecycle.analysis import is_internal
 from protocol.lifecycle.findings import shown, unknown
@@ -15,7 +16,7 @@ from protocol.lifecycle.guards import BUILT_INS, GUARD_SIZE_MAX
 from protocol.lifecycle.outline import Outline
 from protocol.lifecycle.places import PlacePath
 from protocol.lifecycle.structure import Doubt
-from protocol.principals import ROLES
+from protocol.principals import ROLE, ROLES
 from protocol.record import ACTIONS
 
 BUILT_IN_GUARDS: Final = tuple(BUILT_INS)
@@ -134,8 +135,20 @@ def roles(outline: Outline) -> Iterator[Doubt]:
         elif not any(names.overlaps(event, other) for other in heard):
             yield path, unknown("event", event, heard)
         for index, role in enumerate(permitted):
-            if role not in ROLES:
-                yield (*path, index), unknown("role", role, ROLES)
+            if ROLE.fullmatch(role) is None:
+                yield (*path, index), f"{shown(role)} is no role; it is 1 to 32 of a-z 0-9 _ -"
+
+
+def new_roles(outline: Outline) -> Iterator[Doubt]:
+    """Yield the roles of the lifecycle's own that look like one that there is."""
+    for event, permitted in outline.definition.roles.items():
+        for index, role in enumerate(permitted):
+            near = did_you_mean(role, list(ROLES))
+            if role not in ROLES and near is not None:
+                yield (
+                    ("roles", event, index),
+                    f"{shown(role)} is a new role; did you mean {near!r}?",
+                )
 
 
 def unsendable_events(outline: Outline) -> Iterator[Doubt]:
@@ -187,6 +200,7 @@ ERRORS: Final[tuple[Callable[[Outline], Iterator[Doubt]], ...]] = (
 )
 WARNINGS: Final[tuple[Callable[[Outline], Iterator[Doubt]], ...]] = (
     unused_guards,
+    new_roles,
     unsendable_events,
     unheard_events,
     idle_members,

@@ -16,6 +16,7 @@ from protocol.statechart.definition import Cancel, NodeType, Send, StateForm, Tr
 STATES_MAX: Final = 1000  # A chart that nobody could draw.
 DEPTH_MAX: Final = 16  # Recursion in the compiler has to end.
 TRANSITIONS_MAX: Final = 10_000
+ACTIVE_MAX: Final = 64  # Leaves at once. Each is asked on every event, and stands in every topic.
 # States are joined by `+` and set between slashes in topics; events stand in commands and in logs.
 NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 DESCRIPTOR: Final = re.compile(r"\*|[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(?:\.\*)?")
@@ -47,6 +48,10 @@ def compile_chart(chart_id: str, form: StateForm) -> Chart:
         raise ChartError(chart_id, reason)
     compiler = _Compiler()
     root = compiler.node(chart_id, form, ())
+    if (count := _active_max(root)) > ACTIVE_MAX:
+        reason = f"{count} states could be active at once, {ACTIVE_MAX} may; use fewer regions"
+        raise ChartError(chart_id, reason)
+    compiler.targetable = {name: node for name, node in compiler.nodes.items() if node.ancestors}
     for node, one in compiler.forms:
         compiler.link_initial(node, one)
     for node, one in compiler.forms:
@@ -57,6 +62,7 @@ def compile_chart(chart_id: str, form: StateForm) -> Chart:
 class _Compiler:
     def __init__(self) -> None:
         self.nodes: dict[str, Node] = {}
+        self.targetable: dict[str, Node] = {}  # All but the root, once they are known.
         self.forms: list[tuple[Node, StateForm]] = []
         self.transitions: list[Transition] = []
 
@@ -192,6 +198,12 @@ def _timers(node_id: str, form: StateForm) -> tuple[Send, ...]:
     )
 
 
+def _active_max(node: Node) -> int:
+    """Return how many leaves inside `node` can be active at once."""
+    inside = [_active_max(child) for child in node.children] or [1]
+    return sum(inside) if node.type is NodeType.PARALLEL else max(inside)
+
+
 def _type_of(form: StateForm) -> NodeType:
     return form.type or (NodeType.COMPOUND if form.states else NodeType.ATOMIC)
 
@@ -227,6 +239,8 @@ def check_together(place: str, nodes: tuple[Node, ...]) -> None:
 
     A history state leads anywhere inside its parent, so it is taken for it.
     """
+    if len(nodes) > ACTIVE_MAX:
+        raise ChartError(place, f"{len(nodes)} states at once, {ACTIVE_MAX} may be; name fewer")
     for pair in combinations(nodes, 2):
         one, other = (n.ancestors[0] if n.type is NodeType.HISTORY else n for n in pair)
         common = next((a for a in one.ancestors if a in other.ancestors), None)

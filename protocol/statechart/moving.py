@@ -44,7 +44,7 @@ class Microstep:
 
 def enter_chart(chart: Chart) -> Microstep:
     """Return the microstep that enters the chart by the root's initial states."""
-    entry = _Entry({})
+    entry = _Entry(chart, {}, {chart.root})
     for target in chart.root.initial:
         entry.descend(target)
     for target in chart.root.initial:
@@ -67,7 +67,7 @@ def place(chart: Chart, targets: tuple[Node, ...]) -> Placed:
         ChartError: they cannot be active at once.
     """
     check_together("states", targets)
-    entry = _Entry({}, chart)
+    entry = _Entry(chart, {}, {chart.root})
     for target in targets:
         entry.descend(target)
     for target in targets:
@@ -90,18 +90,15 @@ def move(
     executed: list[Action] = [action for node in leaving for action in node.exit]
     for one in taken:
         executed += one.actions
-    entry = _Entry(now, chart)
-    for one, domain in zip(taken, domains, strict=True):
+    staying = active - left
+    entry = _Entry(chart, now, staying | {chart.root})
+    for one in taken:
         for target in one.targets:
             entry.descend(target)
-        # The appendix asks for the domain again, when a parallel state that was left for its own
-        # history may be no longer outside of it: then nothing would enter it.
-        if domain is not None:
-            for target in effective_targets(chart, one.targets, now):
-                entry.ascend(target, domain)
-    entry.stay(active - left)
+        for target in effective_targets(chart, one.targets, now):
+            entry.ascend(target, chart.root)
     executed += entry.executed()
-    return Microstep(_leaves((active - left) | entry.nodes), executed, recorded)
+    return Microstep(_leaves(staying | entry.nodes), executed, recorded)
 
 
 def active_nodes(chart: Chart, leaves: Iterable[str]) -> set[Node]:
@@ -165,15 +162,18 @@ def _record(active: set[Node], leaving: Sequence[Node]) -> dict[str, list[str]]:
 
 
 class _Entry:
-    """The set of states to enter (computeEntrySet), and why each is entered."""
+    """The set of states to enter (computeEntrySet), and why each is entered.
 
-    def __init__(self, history: History, chart: Chart | None = None) -> None:
+    `staying`: what is active and not left, the root too.
+    """
+
+    def __init__(self, chart: Chart, history: History, staying: set[Node]) -> None:
         self.nodes: set[Node] = set()
-        self._history = history
         self._chart = chart
+        self._history = history
+        self._staying = staying
         self._by_default: set[Node] = set()
         self._content: dict[Node, tuple[Action, ...]] = {}
-        self._staying: set[Node] = set()
 
     def descend(self, node: Node) -> None:
         """Add `node` and what it enters by default (addDescendantStatesToEnter)."""
@@ -191,17 +191,18 @@ class _Entry:
             self._regions(node)
 
     def ascend(self, node: Node, top: Node) -> None:
-        """Add what lies between `node` and `top` (addAncestorStatesToEnter)."""
+        """Add what lies between `node` and `top` (addAncestorStatesToEnter), up to what stays.
+
+        The appendix stops at the transition's domain, which is active and stays, but not where it
+        follows a history state up to its parent: so it enters what was never left. And it asks
+        for the domain after history was recorded, when it may be inside what was left.
+        """
         for ancestor in node.ancestors:
-            if ancestor is top:
+            if ancestor is top or ancestor in self._staying:
                 return
             self.nodes.add(ancestor)
             if ancestor.type is NodeType.PARALLEL:
                 self._regions(ancestor)
-
-    def stay(self, nodes: set[Node]) -> None:
-        """Take note of what stays active: a parallel state may be done by what is entered now."""
-        self._staying = nodes
 
     def executed(self) -> list[Action]:
         """Return what entering runs and raises, in document order (enterStates)."""
@@ -230,7 +231,6 @@ class _Entry:
             targets: Sequence[Node] = node.default.targets
             self._content[parent] = node.default.actions
         else:
-            assert self._chart is not None
             targets = [self._chart.nodes[name] for name in names]
         for target in targets:
             self.descend(target)

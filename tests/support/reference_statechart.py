@@ -6,9 +6,10 @@ are plain strings, looked up in the form itself, and nothing is computed before 
 Ours, where the appendix is silent or ends: states have timers (`after`), which arm after the other
 entry actions and are disarmed after the other exit actions, and whose events only their own
 transitions match; the root may have transitions, which leave all that is in it; a parallel state
-whose last region to end is a parallel state itself is done too (section 3.4); what was left by a
-transition is entered again, though its history may have moved its domain meanwhile; and a run of
-microsteps that does not end is an error. `invoke`, data and `exitInterpreter` are not ours.
+whose last region to end is a parallel state itself is done too (section 3.4); what a transition
+left is entered again, though its history may have moved its domain meanwhile, and what it did not
+leave is not entered, though it may lie below the parent of a history state that it leads to; and a
+run of microsteps that does not end is an error. `invoke`, data and `exitInterpreter` are not ours.
 """
 
 from collections import deque
@@ -336,6 +337,8 @@ class Reference:
     def add_ancestors(self, state: str, ancestor: str, entry: Entry) -> None:
         """Do `addAncestorStatesToEnter`."""
         for anc in self.proper_ancestors(state, ancestor):
+            if anc in self.configuration:
+                return
             entry.states.add(anc)
             if self.is_parallel(anc):
                 self.add_regions(anc, entry)

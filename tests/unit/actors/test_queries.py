@@ -204,7 +204,7 @@ async def test_a_state_that_no_lifecycle_has_is_refused_with_those_there_are(sta
         error = await house.refusal(List(state=state))
 
         assert (error.code, error.path) == ("BAD_REQUEST", "/state")
-        assert "known: APPROVED, DRAFT, PENDING, REGISTERED, REVIEWED" in error.message
+        assert "known: APPROVED, DEPRECATED, DRAFT, " in error.message
 
 
 async def test_the_pages_of_a_list_share_the_seq_of_the_first_one() -> None:
@@ -262,7 +262,10 @@ async def test_a_lifecycle_is_drawn_with_its_counts_and_where_a_manifest_is(
         assert "DRAFT (1)" in general.diagram
         assert "PENDING (1)" in general.diagram
         assert general.diagram != mine.diagram
-        assert (general.lifecycle, general.known) == ("manifest@1", ["manifest@1"])
+        assert (general.lifecycle, general.known) == (
+            "manifest@1",
+            ["manifest-extended@1", "manifest@1"],
+        )
         assert general.definition is None
 
 

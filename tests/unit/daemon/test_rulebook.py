@@ -72,7 +72,7 @@ def test_a_role_of_a_lifecycle_s_own_can_be_assigned_and_is_everyday_without_rol
         ),
         (
             '[lifecycles]\nby_kind = { agent = "review@2" }\n',
-            ["lifecycles.by_kind.agent", "known: manifest@1"],
+            ["lifecycles.by_kind.agent", "known: manifest-extended@1, manifest@1"],
         ),
         (
             '[lifecycles]\nby_kind = { agnt = "manifest@1" }\n',

@@ -79,6 +79,16 @@ def test_a_parallel_state_that_is_left_for_its_own_history_is_entered_again() ->
     assert walk.send("again").actions == "-a1 -a -p +p +a +a1"
 
 
+def test_what_is_not_left_for_a_history_around_it_is_not_entered_again() -> None:
+    """The states that it leads to have a nearer ancestor in common with the source than it has."""
+    inner = state("x", x1=state("x1", on("other", "x2")), x2=state("x2", on("back", "h")))
+    region = parallel("p", a=inner, b=pair("b"))
+    walk = Walk(m=state("m", p=region, h=history("x1")))
+
+    assert walk.send("next", "other", "back").actions == "-x2 +x1"
+    assert walk.leaves == "b2 x1"
+
+
 def test_an_initial_history_state_leads_to_what_it_recorded_and_enters_what_is_around() -> None:
     memory = history("x1", is_deep=True)
     inner = StateForm(

@@ -5,6 +5,7 @@ import pytest
 from protocol.errors import NotFoundError
 from protocol.lifecycle.findings import LifecycleError
 from protocol.lifecycle.lifecycle import Lifecycle
+from protocol.lifecycle.reader import read_lifecycle
 from protocol.lifecycle.registry import LifecycleRegistry
 from protocol.statechart.compiler import STATES_MAX, ChartError, compile_chart
 from protocol.statechart.definition import NodeType, StateForm, TransitionForm
@@ -57,7 +58,7 @@ REGIONS = '[states.P]\ntype = "parallel"\nstates.R.states.R1 = {}\nstates.S.stat
 )
 def test_a_wrong_file_is_refused_with_place_and_mend(toml: str, said: list[str]) -> None:
     with pytest.raises(LifecycleError) as caught:
-        Lifecycle.read(toml, "x.toml")
+        Lifecycle(read_lifecycle(toml, "x.toml"))
 
     assert all(part in str(caught.value) for part in said), str(caught.value)
 

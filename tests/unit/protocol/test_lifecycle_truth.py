@@ -97,7 +97,7 @@ class Draw:
 
 def compiled(definition: LifecycleDefinition) -> Chart | None:
     try:
-        return compile_chart("x", to_form(definition))
+        return compile_chart("x", to_form(definition).form)
     except ChartError:
         return None
 

@@ -190,6 +190,9 @@ after.2d = { target = "C", guard = "state.context.n == 3" }
 [states.B.on]
 look = { guard = "state.context.n == 3 && state.context.by == 'bob'" }
 [states.C]
+after.1d = { target = "D", actions = [{ assign = { m = "1" } }] }
+[states.D.on]
+look = { guard = "state.context.m == 1" }
 """
 
 
@@ -201,10 +204,12 @@ name = "counts"
 manifest = { tags = ["x", "y"] }
 steps = [
     { event = "go", principal = "ann", refused = "assign", state = "A" },
-    { event = "go", principal = "ann", context = { by = "bob" }, state = "B" },
+    { event = "go", principal = "ann", context = { by = "bob", n = 99 }, state = "B" },
     { event = "look" },
     { after = "1d", state = "B" },
     { after = "1d", state = "C" },
+    { after = "1d", state = "D" },
+    { event = "look" },
 ]
 [[case]]
 name = "has no tags"

@@ -27,6 +27,7 @@ from protocol.lifecycle.shape import (
     what,
 )
 from protocol.limits import INTEGER_MAX
+from protocol.principals import ROLE
 
 STATES_MAX: Final = 999  # A lifecycle that nobody could draw; the chart itself is one more node.
 TARGETS_MAX: Final = 32  # Regions that one transition enters by name: each pair is compared.
@@ -149,7 +150,7 @@ _event_name: Final = named("an event", names.NAME_PATTERN, names.NAME_RULE)
 _action_name: Final = named("an action", names.NAME_PATTERN, names.NAME_RULE)
 _guard_name: Final = named("a guard", names.GUARD_NAME_PATTERN, names.GUARD_NAME_RULE)
 _tag: Final = named("a tag", names.NAME_PATTERN, names.NAME_RULE)
-_role: Final = named("a role", names.NAME_PATTERN, names.NAME_RULE)
+_role: Final = named("a role", ROLE.pattern, "1 to 32 of a-z 0-9 _ -, beginning with a letter")
 _context_name: Final = named("a member", names.NAME_PATTERN, names.NAME_RULE)
 _targets: Final = list_of(_state_name, empty="no target; leave it out to stay in the state")
 _guards: Final = list_of(_guard, empty="no guard; leave it out when nothing guards the way")

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from protocol.lifecycle import names
 from protocol.lifecycle.members import HISTORY_TYPES, REQUIRED, STATE_TYPES, TARGETS_MAX
 from protocol.limits import INTEGER_MAX, TEXT_SIZE_MAX
-from protocol.principals import ROLES
+from protocol.principals import ROLE, ROLES
 from protocol.record import ACTIONS
 
 Schema: TypeAlias = dict[str, Any]
@@ -231,7 +231,11 @@ _LIFECYCLE: Final[Schema] = {
         "propertyNames": _ref("event"),
         "additionalProperties": {
             "type": "array",
-            "items": _ref("name", examples=list(ROLES)),
+            "items": {
+                "type": "string",
+                "pattern": f"^(?:{ROLE.pattern})$",
+                "examples": list(ROLES),
+            },
         },
         "examples": [{"approve": ["approver"], "reject": ["reviewer", "approver"]}],
     },

@@ -5,10 +5,10 @@ Not here: names of states (`structure.py`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
-from protocol.errors import did_you_mean
 from protocol.lifecycle import names
 from protocol.lifecycle.analysis import is_internal
 from protocol.lifecycle.findings import shown, unknown
@@ -16,10 +16,11 @@ from protocol.lifecycle.guards import BUILT_INS, GUARD_SIZE_MAX
 from protocol.lifecycle.outline import Outline
 from protocol.lifecycle.places import PlacePath
 from protocol.lifecycle.structure import Doubt
-from protocol.principals import ROLE, ROLES
+from protocol.principals import ROLES
 from protocol.record import ACTIONS
 
 BUILT_IN_GUARDS: Final = tuple(BUILT_INS)
+_NEARLY: Final = 0.85  # Alike; `author` and `co-author` are not.
 
 
 def guards(outline: Outline) -> Iterator[Doubt]:
@@ -126,29 +127,29 @@ def done_events(outline: Outline) -> Iterator[Doubt]:
 
 
 def roles(outline: Outline) -> Iterator[Doubt]:
-    """Yield the roles that are none, and the events of roles that no state has."""
+    """Yield the events of roles that no state has."""
     heard = {one.event: None for one in outline.candidates() if one.member == "on"}
-    for event, permitted in outline.definition.roles.items():
+    for event in outline.definition.roles:
         path = ("roles", event)
         if names.is_done_event(event):
             yield path, "nobody sends the end of a state, the chart raises it; leave it out"
         elif not any(names.overlaps(event, other) for other in heard):
             yield path, unknown("event", event, heard)
-        for index, role in enumerate(permitted):
-            if ROLE.fullmatch(role) is None:
-                yield (*path, index), f"{shown(role)} is no role; it is 1 to 32 of a-z 0-9 _ -"
 
 
-def new_roles(outline: Outline) -> Iterator[Doubt]:
-    """Yield the roles of the lifecycle's own that look like one that there is."""
+def misspelt_roles(outline: Outline) -> Iterator[Doubt]:
+    """Yield the roles that are nearly a built-in one; a lifecycle may have roles of its own."""
     for event, permitted in outline.definition.roles.items():
         for index, role in enumerate(permitted):
-            near = did_you_mean(role, list(ROLES))
-            if role not in ROLES and near is not None:
-                yield (
-                    ("roles", event, index),
-                    f"{shown(role)} is a new role; did you mean {near!r}?",
-                )
+            near = _nearly(role)
+            if near not in (None, role):
+                mend = f"did you mean {near!r}? If it is one of your own, call it something else"
+                yield ("roles", event, index), f"{role!r} is nearly a built-in role; {mend}"
+
+
+def _nearly(role: str) -> str | None:
+    near = get_close_matches(role, ROLES, n=1, cutoff=_NEARLY)
+    return near[0] if near else None
 
 
 def unsendable_events(outline: Outline) -> Iterator[Doubt]:
@@ -200,7 +201,7 @@ ERRORS: Final[tuple[Callable[[Outline], Iterator[Doubt]], ...]] = (
 )
 WARNINGS: Final[tuple[Callable[[Outline], Iterator[Doubt]], ...]] = (
     unused_guards,
-    new_roles,
+    misspelt_roles,
     unsendable_events,
     unheard_events,
     idle_members,

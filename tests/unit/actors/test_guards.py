@@ -165,7 +165,6 @@ def test_an_expression_sees_the_manifest_the_command_and_who_asks() -> None:
     )
     asked = question(
         state,
-        approvals=(approval("carol"), approval("dave", digest="sha256:old", via="gateway")),
         leaves=("LEGAL", "SECURITY"),
         who=principal("bob", "reader", "approver", via="gateway"),
         reason="fine",
@@ -185,6 +184,7 @@ def test_an_expression_sees_the_manifest_the_command_and_who_asks() -> None:
             "contributors": ["alice"],
             "context": {"risk": 1},
             "urn": None,
+            "registered": [],
             "rejection": {"principal": "carol", "reason": "no", "version": 2, "at": NOW},
             "lifecycle": "manifest@1",
         },
@@ -204,6 +204,13 @@ def test_an_expression_sees_the_manifest_the_command_and_who_asks() -> None:
         },
         "now": NOW,
     }
+
+
+def test_an_expression_sees_the_document_and_whether_approvals_are_of_it() -> None:
+    state = snapshot()
+    old = approval("dave", digest="sha256:old", via="gateway")
+    asked = question(state, approvals=(approval("carol"), old))
+
     assert [(one["principal"], one["current"]) for one in asked.variables["approvals"]] == [
         ("carol", True),
         ("dave", False),

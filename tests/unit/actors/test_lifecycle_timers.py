@@ -130,7 +130,7 @@ async def test_a_step_that_would_never_end_is_logged_and_left_alone(
     text = LIFECYCLE.replace(
         '"14h" = { target = "DRAFT", actions = ["record_rejection"] }', '"14h" = "PING"'
     )
-    text += '[states.PING]\nalways = "PONG"\n[states.PONG]\nalways = "PING"\n'
+    text += '[states.PING]\nalways = { target = "PONG", guard = "1 < 2" }\n[states.PONG]\nalways = "PING"\n'
     clock = VirtualClock()
     async with open_house(rules=timed_rules(text), **settings(clock)) as house:
         await in_review(house)

@@ -78,7 +78,9 @@ def group_parser(name: str, summary: str, group: Group) -> Parser:
     """Return the parser of what comes after a verb that has actions, up to the action."""
     size = max(map(len, group.actions))
     actions = "\n".join(f"  {one:<{size}}  {said}" for one, (said, _) in group.actions.items())
-    examples = "".join(verb.examples for _, verb in group.actions.values())
+    examples = "\n".join(
+        verb.examples.partition("\n\n")[0].rstrip("\n") for _, verb in group.actions.values()
+    )
     parser = _new_parser(
         f"manifestctl {name}",
         f"{summary[0].upper()}{summary[1:]}.",

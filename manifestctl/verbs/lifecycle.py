@@ -283,6 +283,22 @@ def _schema(session: Session) -> int:
     return 0
 
 
+_TEST_EXAMPLES: Final = """\
+  manifestctl lifecycle test review.toml review-cases.toml
+
+a table:
+  [[case]]
+  name = "Rejected, mended, forgotten"
+  guards = { urn_free = true }     # answers for the whole case; what has none holds
+  manifest = { name = "echo" }     # what CEL guards see; without it they are answered, too
+  steps = [
+    { event = "submit_for_review", principal = "ann", roles = ["author"], state = "REVIEWED" },
+    { event = "approve", guards = { four_eyes = false }, refused = "four_eyes" },
+    { event = "reject", reason = "A typo.", state = "DRAFT" },
+    { after = "14d", state = "DRAFT" },
+  ]
+  # state: one, or a list with one of each region; refused: true, a guard, "event" or "roles".
+"""
 _ACTIONS: Final = {
     "list": (
         "list the lifecycles that the daemon knows, with their manifests",
@@ -320,7 +336,7 @@ _ACTIONS: Final = {
     ),
     "test": (
         "walk a lifecycle through a table of events and expected states",
-        Verb(_add_test, _test, "  manifestctl lifecycle test review.toml review-cases.toml\n"),
+        Verb(_add_test, _test, _TEST_EXAMPLES),
     ),
     "migrate": ("move manifests from one lifecycle to another, or to a new version", MIGRATE),
     "schema": (

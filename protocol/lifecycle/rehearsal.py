@@ -11,13 +11,15 @@ the case gives a manifest. An answer in the table goes before all of that.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from protocol.lifecycle.delays import parse_delay_ms
+from protocol.lifecycle.expressions import EvaluationError
 from protocol.lifecycle.guards import GuardForm
 from protocol.lifecycle.lifecycle import Lifecycle
-from protocol.lifecycle.rehearsal_guards import Approval, Asked, Moment
+from protocol.lifecycle.rehearsal_guards import Approval, Asked, Moment, variables_of
 from protocol.lifecycle.rehearsal_table import Case, Step, Table
 from protocol.statechart.compiled import Transition
 from protocol.statechart.definition import Cancel, Send
@@ -73,8 +75,10 @@ class _Stage:
     def play(self) -> tuple[int | None, str | None]:
         """Return the index of the step that differed, and how; None: none did."""
         try:
-            self.accept(start(self.lifecycle.chart, self.allows))
-        except RunawayError as error:
+            begun = start(self.lifecycle.chart, self.allows)
+            self.context = self.assigned(begun)
+            self.accept(begun)
+        except (RunawayError, EvaluationError) as error:
             return None, f"it never begins: {error}"
         for index, one in enumerate(self.case.steps):
             self.step = one
@@ -132,9 +136,33 @@ class _Stage:
         taken = step(self.lifecycle.chart, self.leaves, self.history, one.event, self.allows)
         if taken is None:
             return " and ".join(dict.fromkeys(self.refusals))
+        try:
+            assigned = self.assigned(taken)
+        except EvaluationError as error:
+            self.refusals = ["assign"]
+            return f"an assignment without a value ('assign'): {error}"
+        self.context |= one.context | assigned
         self.accept(taken)
-        self.context |= one.context
         return None
+
+    def assigned(self, taken: Macrostep) -> dict[str, Any]:
+        """Return what the step's assignments put into the context, if the case gives a manifest.
+
+        Raises:
+            EvaluationError: one of them has no value here.
+        """
+        if self.case.manifest is None:
+            return {}
+        variables = variables_of(self.moment(self.leaves, self.approvals))
+        return {
+            member: expression.evaluate(variables)
+            for action in taken.actions
+            for member, expression in self.lifecycle.assignments.get(action, {}).items()
+        }
+
+    def moment(self, leaves: tuple[str, ...], approvals: list[Approval]) -> Moment:
+        chart = self.lifecycle.chart
+        return Moment(chart, self.case, self.step, leaves, approvals, self.context, self.now)
 
     def accept(self, taken: Macrostep) -> None:
         self.leaves, self.history = taken.leaves, taken.history
@@ -161,7 +189,9 @@ class _Stage:
             chart = self.lifecycle.chart
             taken = step(chart, self.leaves, self.history, first.event, self.allows)
             if taken is not None:
-                self.accept(taken)
+                with suppress(EvaluationError):  # Refused: the timer is gone, nothing else is.
+                    self.context |= self.assigned(taken)
+                    self.accept(taken)
         self.now_ms = end_ms
 
     def approvals_after(self, actions: Sequence[str]) -> list[Approval]:
@@ -179,9 +209,7 @@ class _Stage:
         self, transition: Transition, leaves: tuple[str, ...], actions: Sequence[str]
     ) -> bool:
         assert isinstance(transition.guard, GuardForm)
-        approvals = self.approvals_after(actions)
-        chart, context = self.lifecycle.chart, {**self.context, **self.step.context}
-        asked = Asked(Moment(chart, self.case, self.step, leaves, approvals, context, self.now))
+        asked = Asked(self.moment(leaves, self.approvals_after(actions)))
         if asked.holds(transition.guard):
             return True
         self.refusals += asked.refused

@@ -12,7 +12,7 @@
 
 `state` is what the step leads to: a state, or a list with one for each region; one that has others
 in it stands for any of them. `refused` is `true`, or what refused: a guard, its `because`,
-"event" (nothing there listens to it), or "roles". A step without it has to be taken. `manifest`
+"event" (nothing there listens to it), "roles", or "assign" (an assignment without a value). A step without it has to be taken. `manifest`
 and `now` are what CEL guards see; without a manifest they are answered like the others.
 """
 
@@ -46,7 +46,7 @@ from protocol.principals import ROLE, ROLES
 from protocol.statechart.compiled import Chart
 
 TABLE_SIZE_MAX: Final = 1 << 20  # Characters; nobody rehearses more by hand.
-REFUSALS: Final = ("event", "roles")  # What may refuse a step beside its guards.
+REFUSALS: Final = ("event", "roles", "assign")  # What may refuse a step beside its guards.
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,27 +8,29 @@ from pathlib import Path
 import pytest
 
 from protocol.lifecycle.definition import LifecycleDefinition
-from protocol.lifecycle.guards import Cel
+from protocol.lifecycle.guards import BUILT_INS, And, Cel, GuardForm, Not, Or
 from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.lifecycle.reader import read_lifecycle
 from protocol.lifecycle.xstate_export import export_xstate
+from protocol.record import ACTIONS
 from protocol.statechart.compiled import Transition
 from protocol.statechart.kernel import start, step
 from tests.support.node_packages import node_folder
 
 RUNNER = """\
 import { createActor, createMachine, enqueueActions } from "xstate";
-const [machine, events] = JSON.parse(process.argv[2]);
+const [machine, events, actionNames, guardNames] = JSON.parse(process.argv[2]);
 const raised = enqueueActions(({ enqueue }, params) => enqueue.raise({ type: params.event }));
-const names = ["record_approval", "void_approvals", "record_rejection", "clear_rejection"];
-const actions = Object.fromEntries(
-  [...names, "allow_revert", "record_registration"].map((name) => [name, () => {}])
+const actions = Object.fromEntries(actionNames.map((name) => [name, () => {}]));
+const holds = ({ type, params }) =>
+  type === "cel" ? false
+  : type === "and" ? params.guards.every(holds)
+  : type === "or" ? params.guards.some(holds)
+  : type === "not" ? !holds(params.guard)
+  : true;
+const guards = Object.fromEntries(
+  guardNames.map((type) => [type, (_, params) => holds({ type, params })])
 );
-const holds = ["manifest_valid", "reason_given", "digest_matches", "four_eyes", "urn_free"];
-const guards = Object.fromEntries([...holds, "content_approved"].map((name) => [name, () => true]));
-const of = (params) => (args) => params.guards.every((guard) => (guards[guard] ?? (() => false))());
-guards.and = (_, params) => of(params)();
-guards.cel = () => false;
 const provided = createMachine(machine).provide({ actions: { ...actions, raise: raised }, guards });
 const actor = createActor(provided).start();
 const leaves = () =>
@@ -117,8 +119,10 @@ def xstate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def xstates_own(folder: Path, definition: LifecycleDefinition, events: list[str]) -> object:
     machine = json.loads(export_xstate(definition))
+    actions = [*ACTIONS, "assign"]
+    guards = [*BUILT_INS, *definition.guards, "cel", "and", "or", "not"]
     ran = subprocess.run(
-        ["node", "run.mjs", json.dumps([machine, events])],
+        ["node", "run.mjs", json.dumps([machine, events, actions, guards])],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -129,11 +133,24 @@ def xstates_own(folder: Path, definition: LifecycleDefinition, events: list[str]
     return json.loads(ran.stdout)
 
 
+def holds(form: GuardForm) -> bool:
+    """Answer a guard as the program does: expressions never hold, whatever has a name does."""
+    match form:
+        case And(guards=guards):
+            return all(map(holds, guards))
+        case Or(guards=guards):
+            return any(map(holds, guards))
+        case Not(guard=guard):
+            return not holds(guard)
+    return not isinstance(form, Cel)
+
+
 def ours(definition: LifecycleDefinition, events: list[str]) -> list[list[str]]:
     chart = Lifecycle(definition).chart
 
     def allows(transition: Transition, *_: object) -> bool:
-        return not isinstance(transition.guard, Cel)
+        assert isinstance(transition.guard, GuardForm)
+        return holds(transition.guard)
 
     at = start(chart, allows)
     seen = [list(at.leaves)]
@@ -152,6 +169,19 @@ def test_the_default_lifecycle_goes_the_same_way_in_xstate(xstate: Path) -> None
 
     assert seen == ours(definition, events)
     assert seen[-1] == ["REGISTERED"]
+
+
+def test_the_extended_lifecycle_goes_the_same_way_in_xstate(xstate: Path) -> None:
+    text = files("protocol").joinpath("lifecycles", "manifest-extended@1.toml").read_text()
+    definition = read_lifecycle(text, "manifest-extended@1.toml")
+    events = ["submit_for_review", "approve_legal", "approve", "reject", "submit_for_review"]
+    events += ["approve_security", "approve_legal", "register", "deprecate", "revise", "withdraw"]
+    events += ["restore", "supersede", "restore", "withdraw"]
+
+    seen = xstates_own(xstate, definition, events)
+
+    assert seen == ours(definition, events)
+    assert ["REGISTERED"] in seen
 
 
 def test_regions_histories_and_raised_events_go_the_same_way_in_xstate(xstate: Path) -> None:

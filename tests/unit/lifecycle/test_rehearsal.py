@@ -238,7 +238,7 @@ def test_a_table_that_is_none_is_refused(content: str, message: str) -> None:
         ),
         (
             "{ event = 'approve', refused = 1 }",
-            "refused: this is true, 'event', 'roles', or a guard",
+            "refused: this is true, 'event', 'roles', 'assign', or a guard",
         ),
         (
             "{ event = 'approve', refused = 'for_eyes' }",

@@ -124,7 +124,7 @@ def test_a_guard_with_a_name_answers_by_it_or_by_what_it_stands_for(step: str) -
             "command.reason == 'why' && command.context.n == 1",
             "reason = 'why', context = { n = 1 }",
         ),
-        ("state.context.n == 1 && state.name == 'A'", "context = { n = 1 }"),
+        ("!has(state.context.n) && state.name == 'A'", "context = { n = 1 }"),
         ("size(approvals) == 0 && command.event == 'go'", "state = 'B'"),
         ("now == timestamp('2026-01-01T00:00:00Z')", "state = 'B'"),
     ],
@@ -173,6 +173,59 @@ steps = [{ event = "approve", state = "B" }]
     assert first.difference is None
     assert second.difference == "step 1 (approve): expected B, it is A"
     assert guard_names(lifecycle) == ["approvals_at_least(2, approver)", "approvals_at_least"]
+
+
+ASSIGNING = """\
+id = "a"
+version = 1
+initial = "A"
+[states.A]
+entry = [{ assign = { n = "size(manifest.tags)" } }]
+[states.A.on.go]
+target = "B"
+actions = [{ assign = { n = "state.context.n + 1", by = "principal.name" } }, { assign = { by = "command.context.by" } }]
+[states.B]
+after.1d = { target = "C", actions = [{ assign = { n = "manifest.none" } }] }
+after.2d = { target = "C", guard = "state.context.n == 3" }
+[states.B.on]
+look = { guard = "state.context.n == 3 && state.context.by == 'bob'" }
+[states.C]
+after.1d = { target = "D", actions = [{ assign = { m = "1" } }] }
+[states.D.on]
+look = { guard = "state.context.m == 1" }
+"""
+
+
+def test_assignments_are_in_the_context_of_the_steps_after_them() -> None:
+    lifecycle = Lifecycle(read_lifecycle(ASSIGNING, "a.toml"))
+    table = """\
+[[case]]
+name = "counts"
+manifest = { tags = ["x", "y"] }
+steps = [
+    { event = "go", principal = "ann", refused = "assign", state = "A" },
+    { event = "go", principal = "ann", context = { by = "bob", n = 99 }, state = "B" },
+    { event = "look" },
+    { after = "1d", state = "B" },
+    { after = "1d", state = "C" },
+    { after = "1d", state = "D" },
+    { event = "look" },
+]
+[[case]]
+name = "has no tags"
+manifest = {}
+steps = [{ event = "go" }]
+[[case]]
+name = "knows no manifest"
+steps = [{ event = "go" }, { event = "look" }, { after = "1d", state = "C" }]
+"""
+
+    counts, none, unknown = rehearse(lifecycle, read_table(table, "t.toml", lifecycle))
+
+    assert counts.difference is None
+    assert none.difference is not None
+    assert none.difference.startswith("it never begins: ")
+    assert unknown.difference is None
 
 
 def test_time_passes_for_expressions_too() -> None:

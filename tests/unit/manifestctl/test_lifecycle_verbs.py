@@ -124,6 +124,16 @@ def test_a_rehearsal_says_for_each_case_how_it_went(
     assert capsys.readouterr().out == "ok      opens\n1 cases, 0 failed\n"
 
 
+def test_the_table_in_the_help_is_one(tmp_path: Path, capsys: Captured) -> None:
+    with pytest.raises(SystemExit):
+        main(["lifecycle", "test", "--help"])
+    table = tmp_path / "cases.toml"
+    table.write_text(capsys.readouterr().out.partition("a table:\n")[2])
+
+    assert main(["lifecycle", "test", "manifest@1", str(table)]) == 0
+    assert capsys.readouterr().out.endswith("1 cases, 0 failed\n")
+
+
 def test_a_wrong_table_and_a_wrong_file_end_with_their_mistakes(
     file: str, tmp_path: Path, capsys: Captured
 ) -> None:

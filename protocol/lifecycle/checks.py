@@ -37,7 +37,9 @@ def check(definition: LifecycleDefinition, places: Places | None = None) -> list
     outline, places = Outline(definition), places or Places()
     errors = _found(outline, structure.STRUCTURE)
     fits = not errors
-    errors += _found(outline, (guard_checks.guards, *vocabulary.ERRORS))
+    costly = _found(outline, (guard_checks.too_many_patterns,))
+    errors += costly or _found(outline, (guard_checks.guards, guard_checks.assignments))
+    errors += _found(outline, vocabulary.ERRORS)
     doubts: list[Doubt] = []
     if fits:
         endless = runaways(outline)

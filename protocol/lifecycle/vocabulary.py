@@ -10,7 +10,6 @@ from typing import Final
 
 from protocol.lifecycle import names
 from protocol.lifecycle.analysis import is_internal
-from protocol.lifecycle.expressions import ExpressionError, compile_expression
 from protocol.lifecycle.findings import shown, unknown
 from protocol.lifecycle.outline import Outline
 from protocol.lifecycle.places import PlacePath
@@ -24,16 +23,8 @@ _NEARLY: Final = 0.85  # Alike; `author` and `co-author` are not.
 def actions(outline: Outline) -> Iterator[Doubt]:
     """Yield the actions that are none."""
     for _, path, action in outline.actions():
-        if isinstance(action, str):
-            if action not in ACTIONS:
-                yield path, unknown("action", action, ACTIONS)
-            continue
-        for key, expression in action.get("assign", {}).items():
-            try:
-                compile_expression(expression)
-            except ExpressionError as error:
-                where = (*path, "assign", key)
-                yield where, f"{shown(expression)} has no value: {error.reason}"
+        if isinstance(action, str) and action not in ACTIONS:
+            yield path, unknown("action", action, ACTIONS)
 
 
 def done_events(outline: Outline) -> Iterator[Doubt]:

@@ -25,6 +25,7 @@ _DOUBTFUL: Final[tuple[Callable[[Outline], Iterator[Doubt]], ...]] = (
     analysis.never_done,
     analysis.greedy_wildcards,
     guard_checks.unused_guards,
+    guard_checks.misspelt_roles,
     *vocabulary.WARNINGS,
 )
 

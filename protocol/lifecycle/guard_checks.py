@@ -6,14 +6,23 @@ large it may be (`guards.py`), which finds one mistake at a time.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from protocol.lifecycle.expressions import ExpressionError, compile_expression
 from protocol.lifecycle.findings import shown, unknown
-from protocol.lifecycle.guards import BUILT_INS, GuardError, Named, parse_guard, parse_guards
+from protocol.lifecycle.guards import (
+    BUILT_INS,
+    GuardError,
+    Named,
+    guard_roles,
+    parse_guard,
+    parse_guards,
+)
 from protocol.lifecycle.outline import Outline
 from protocol.lifecycle.places import PlacePath
 from protocol.lifecycle.structure import Doubt
+from protocol.lifecycle.vocabulary import nearly_a_role
 
 PATTERNS_MAX: Final = 100  # In all expressions of a file: each takes up to 20 ms to compile.
 
@@ -69,6 +78,17 @@ def unused_guards(outline: Outline) -> Iterator[Doubt]:
     for name in outline.definition.guards:
         if name not in used:
             yield ("guards", name), f"no transition asks the guard {name!r}; leave it out"
+
+
+def misspelt_roles(outline: Outline) -> Iterator[Doubt]:
+    """Yield the guards that ask for a role which is nearly a built-in one."""
+    for value, path in _guards(outline):
+        for part, where in _parts(value, path):
+            if isinstance(part, str) and "(" in part:
+                with suppress(GuardError):
+                    for role in guard_roles(parse_guard(part)):
+                        if (doubt := nearly_a_role(role)) is not None:
+                            yield where, doubt
 
 
 def _wrong_parts(outline: Outline, value: Any, path: PlacePath) -> Iterator[Doubt]:  # noqa: ANN401

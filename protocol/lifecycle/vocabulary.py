@@ -56,15 +56,17 @@ def misspelt_roles(outline: Outline) -> Iterator[Doubt]:
     """Yield the roles that are nearly a built-in one; a lifecycle may have roles of its own."""
     for event, permitted in outline.definition.roles.items():
         for index, role in enumerate(permitted):
-            near = _nearly(role)
-            if near not in (None, role):
-                mend = f"did you mean {near!r}? If it is one of your own, call it something else"
-                yield ("roles", event, index), f"{role!r} is nearly a built-in role; {mend}"
+            if (doubt := nearly_a_role(role)) is not None:
+                yield ("roles", event, index), doubt
 
 
-def _nearly(role: str) -> str | None:
+def nearly_a_role(role: str) -> str | None:
+    """Return what is doubtful about the name of a role, if anything is."""
     near = get_close_matches(role, ROLES, n=1, cutoff=_NEARLY)
-    return near[0] if near else None
+    if not near or near[0] == role:
+        return None
+    mend = f"did you mean {near[0]!r}? If it is one of your own, call it something else"
+    return f"{role!r} is nearly a built-in role; {mend}"
 
 
 def unsendable_events(outline: Outline) -> Iterator[Doubt]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, Literal
 
-from protocol.lifecycle import analysis, structure, vocabulary
+from protocol.lifecycle import analysis, guard_checks, structure, vocabulary
 from protocol.lifecycle.definition import LifecycleDefinition
 from protocol.lifecycle.findings import FINDINGS_MAX, Finding, LifecycleError
 from protocol.lifecycle.outline import Outline
@@ -24,6 +24,8 @@ _DOUBTFUL: Final[tuple[Callable[[Outline], Iterator[Doubt]], ...]] = (
     analysis.hidden_candidates,
     analysis.never_done,
     analysis.greedy_wildcards,
+    guard_checks.unused_guards,
+    guard_checks.misspelt_roles,
     *vocabulary.WARNINGS,
 )
 
@@ -36,6 +38,8 @@ def check(definition: LifecycleDefinition, places: Places | None = None) -> list
     outline, places = Outline(definition), places or Places()
     errors = _found(outline, structure.STRUCTURE)
     fits = not errors
+    costly = _found(outline, (guard_checks.too_many_patterns,))
+    errors += costly or _found(outline, (guard_checks.guards, guard_checks.assignments))
     errors += _found(outline, vocabulary.ERRORS)
     doubts: list[Doubt] = []
     if fits:

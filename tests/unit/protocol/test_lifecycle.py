@@ -56,11 +56,23 @@ REGIONS = '[states.P]\ntype = "parallel"\nstates.R.states.R1 = {}\nstates.S.stat
         (HEAD + "[states.A]\ntype = 'history'", ["history states"]),
     ],
 )
-def test_a_wrong_file_is_refused_with_place_and_mend(toml: str, said: list[str]) -> None:
+def test_a_wrong_definition_is_refused_with_place_and_mend_wherever_it_comes_from(
+    toml: str, said: list[str]
+) -> None:
     with pytest.raises(LifecycleError) as caught:
         Lifecycle(read_lifecycle(toml, "x.toml"))
 
     assert all(part in str(caught.value) for part in said), str(caught.value)
+
+
+def test_a_wrong_file_is_refused_with_all_its_errors_and_without_the_doubts() -> None:
+    text = HEAD + '[states.A.on]\ngo = "B"\nstop = { target = "C", actions = ["zzz"] }\n'
+    with pytest.raises(LifecycleError) as caught:
+        Lifecycle.read(text, "x.toml")
+
+    assert [finding.line for finding in caught.value.findings] == [5, 6, 6]
+    assert str(caught.value).startswith("x.toml:5: states.A.on.go: there is no state 'B'")
+    assert Lifecycle.read(HEAD + "[states.A]\n", "x.toml").events == ()  # It has no way out.
 
 
 def test_targets_in_different_regions_are_fine() -> None:

@@ -55,6 +55,14 @@ def said(body: str) -> list[str]:
         [states.A.states.B]
         type = "final"
         """,
+        # One of several events that are raised is one that nobody may send.
+        """
+        roles.tick = []
+        [states.A]
+        entry = [{ raise = "tick" }, { raise = "tock" }]
+        on.tick = "END"
+        on.tock = "END"
+        """,
         # Candidates that others do not hide.
         """
         [states.A.on]
@@ -198,6 +206,19 @@ def test_nothing_is_said_about_what_makes_sense(body: str) -> None:
         ('states.A.on.go = "END"\nstates.B.states.C.on.go = "A"', "nothing leads to 'B'"),
         # A way to oneself is no way out, and the end of a state none for those who do not end.
         ('states.A.states.B.on.go = "B"\nstates.A.onDone = "END"', "nothing leads out of 'B'"),
+        # An end that nothing deals with before the wildcard, though other events are.
+        (
+            """
+            [states.A.on]
+            go = "END"
+            "*" = "END"
+            [states.A.states.B]
+            on.go = "C"
+            [states.A.states.C]
+            type = "final"
+            """,
+            'on."*": warning: it also takes done.state.A',
+        ),
         ('states.A.on."*" = "END"\nstates.A.on.go = "A"', 'never taken: on."*" stands before it'),
     ],
 )

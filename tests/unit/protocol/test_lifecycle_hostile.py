@@ -38,6 +38,11 @@ def nested(depth: int) -> str:
     return HEAD + text
 
 
+def matching(number: int) -> str:
+    """Return an expression whose pattern takes as long to compile as any may."""
+    return rf'manifest.name.matches("^\\w{{13}}{number}$")'
+
+
 def hostile() -> Iterator[tuple[str, str | bytes, str]]:
     """Yield the name of a file, what is in it, and what is said about it."""
     full = FILE_SIZE_MAX - 200
@@ -116,7 +121,14 @@ def chains() -> Iterator[tuple[str, str | bytes, str]]:
     yield "many.toml", HEAD + "[states.A.on]\n" + many, "at most 10000 transitions"
     guards = "".join(f'g{n} = ["g{n + 1}"]\n' for n in range(9000))
     text = HEAD + f'[guards]\n{guards}g9000 = "urn_free"\n[states.A]\nalways = {{ guard = "g0" }}\n'
-    yield "guards.toml", text, "too many parts"
+    yield "guards.toml", text, "deep"
+    dear = "".join(f"e{n} = {{ guard = {{ cel = {matching(n)!r} }} }}\n" for n in range(500))
+    yield "dear.toml", HEAD + f"[states.A.on]\n{dear}", "more than 100 times 'matches'"
+    dear = "".join(f"e{n} = {{ guard = {{ cel = {matching(n)!r} }} }}\n" for n in range(100))
+    yield "still-dear.toml", HEAD + f"[states.A.on]\n{dear}", "nothing leads out of 'A'"
+    laughs = "".join(f'g{n} = ["g{n + 1}", "g{n + 1}"]\n' for n in range(40))
+    text = HEAD + f'[guards]\n{laughs}g40 = "urn_free"\n[states.A]\nalways = {{ guard = "g0" }}\n'
+    yield "laughs.toml", text, "deep"
     timers = "".join(f'{n}s = "END"\n' for n in range(1, 9000))
     yield "timers.toml", HEAD + f"[states.A.after]\n{timers}{END}", "never taken"
 

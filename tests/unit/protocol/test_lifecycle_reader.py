@@ -12,8 +12,9 @@ import pytest
 from protocol.lifecycle import definition, members
 from protocol.lifecycle.checks import check, check_text, read_checked
 from protocol.lifecycle.findings import FINDINGS_MAX, Finding, LifecycleError
+from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.lifecycle.places import Places
-from protocol.lifecycle.reader import read_lifecycle
+from protocol.lifecycle.reader import FILE_SIZE_MAX, read_lifecycle
 from tests.support.lifecycle_findings import (
     BROKEN,
     EXPECTED,
@@ -23,6 +24,7 @@ from tests.support.lifecycle_findings import (
 )
 
 HEAD = 'id = "x"\nversion = 1\ninitial = "A"\n'
+BUILT_IN = sorted((Path(__file__).resolve().parents[3] / "protocol" / "lifecycles").iterdir())
 EXPECTED_FINDINGS: dict[str, list[str]] = json.loads(EXPECTED.read_bytes())
 
 
@@ -32,7 +34,9 @@ def refusal(text: str | bytes, name: str = "x.toml") -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("path", lifecycle_files(FIXTURES / "valid"), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [*BUILT_IN, *lifecycle_files(FIXTURES / "valid")], ids=lambda path: path.name
+)
 def test_a_valid_file_is_read_and_nothing_is_said_about_it(path: Path) -> None:
     lifecycle, findings = read_checked(path.read_bytes(), path.name)
 
@@ -117,6 +121,26 @@ def test_names_that_mean_nothing_are_told_up_to_a_bound() -> None:
     text = HEAD + "[states.A.on]\n" + "".join(f'e{number} = "B"\n' for number in range(200))
 
     assert len(check_text(text, "x.toml")) == FINDINGS_MAX
+
+
+def test_the_bounds_are_those_of_the_compiler() -> None:
+    most = "".join(f"[states.S{number}]\n" for number in range(members.STATES_MAX - 1))
+    assert len(Lifecycle.read(f"{HEAD}[states.A]\n{most}", "x.toml").chart.nodes) == 1000
+    assert "at most 999 states" in refusal(f"{HEAD}[states.A]\n{most}[states.B]\n")
+
+    path = "states.A" + "".join(
+        f".states.S{level}" for level in range(members.STATES_DEPTH_MAX - 1)
+    )
+    assert Lifecycle.read(f"{HEAD}[{path}]\n", "x.toml").chart.nodes["S14"].ancestors
+    assert "at most 16 deep" in refusal(f"{HEAD}[{path}.states.S15]\n")
+
+
+def test_a_file_may_be_as_large_as_the_bound() -> None:
+    text = f"{HEAD}[states.A]\n"
+    text += "#" * (FILE_SIZE_MAX - len(text))
+
+    assert read_lifecycle(text, "x.toml").id == "x"
+    assert "larger than 1048576 bytes" in refusal(text + "#")
 
 
 @pytest.mark.parametrize("name", ["x.yaml", "X.YML"])

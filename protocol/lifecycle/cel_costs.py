@@ -137,24 +137,21 @@ def _within(shape: Shape) -> Shape:
     return shape.element or Shape(parts=shape.parts, length=shape.length, is_map=True)
 
 
-def reckon(node: tree.Node, variables: Mapping[str, object], allowance: Allowance) -> Shape:
-    """Spend what evaluating `node` takes off `allowance`; return what comes out."""
+def reckon(node: tree.Node, variables: Mapping[str, object], allowance: Allowance) -> bool:
+    """Spend what evaluating `node` takes off `allowance`; tell whether a loop may meet a map."""
     reckoning = _Reckoning(allowance, {name: Shape((value,)) for name, value in variables.items()})
     for shape in reckoning.names.values():
         allowance.spend(_CONVERSION * shape.weight(allowance))
     result = reckoning.shape(node)
     allowance.spend(_CONVERSION * result.weight(allowance))
-    return result
-
-
-class UnorderedError(ManifestdError):
-    """A list would be made out of a map, whose members have no order."""
+    return reckoning.meets_map
 
 
 class _Reckoning:
     def __init__(self, allowance: Allowance, names: dict[str, Shape]) -> None:
         self.allowance = allowance
         self.names = names
+        self.meets_map = False
         self._turns = 1
 
     def shape(self, node: tree.Node) -> Shape:  # noqa: PLR0911 (a table)
@@ -289,10 +286,9 @@ class _Reckoning:
     def _macro(self, node: tree.Macro) -> Shape:
         over = self.shape(node.over)
         makes_list = node.kind in ("map", "filter")
-        if makes_list and over.is_map:
-            raise UnorderedError(
-                f"{node.kind}() over a map: its members have no order; ask with all() or exists()"
-            )
+        if over.is_map:
+            self.meets_map = True
+            self._spend(2 * _CONVERSION * self._weight(over))
         element = self._elements(over) if over.length else SCALAR
         if element.is_map:
             self._spend(_COPY * self._weight(over))

@@ -191,15 +191,17 @@ class _Parser:
         signs = []
         while self._token.kind == "sign" and self._token.text in ("!", "-"):
             signs.append(self._take().text)
-        node = self._postfix(self._primary())
+        begin = self._token.position - 1
+        node = self._postfix(self._primary(), begin)
         return Chain(tuple(signs), (node,)) if signs else node
 
-    def _postfix(self, node: Node) -> Node:
+    def _postfix(self, node: Node, begin: int) -> Node:
         depth = self._depth
         while True:
+            span = begin, self._token.position - 1
             if self._skip("."):
                 self._deeper()
-                node = self._member(node)
+                node = self._member(node, span)
             elif self._skip("["):
                 self._deeper()
                 token = self._token
@@ -211,7 +213,7 @@ class _Parser:
                 self._depth = depth
                 return node
 
-    def _member(self, node: Node) -> Node:
+    def _member(self, node: Node, span: tuple[int, int]) -> Node:
         token = self._take()
         if token.kind != "name" or token.text in _WORDS:
             self._at -= token.kind != "end"
@@ -219,7 +221,7 @@ class _Parser:
         if not self._skip("("):
             return Select(node, token.text)
         if token.text in MACROS:
-            return self._macro(token, node)
+            return self._macro(token, node, span)
         position = self._token.position
         pattern = self._token.text if self._token.kind == "string" else None
         arguments = self._until(")")
@@ -230,7 +232,7 @@ class _Parser:
             pattern = _pattern(pattern, position)
         return Call(token.text, (node, *arguments), pattern)
 
-    def _macro(self, token: _Token, over: Node) -> Node:
+    def _macro(self, token: _Token, over: Node, span: tuple[int, int]) -> Node:
         self._macros += 1
         if self._macros > MACROS_MAX:
             raise ExpressionError(f"more than {MACROS_MAX} loops", token.position)
@@ -248,7 +250,7 @@ class _Parser:
         if len(bodies) > (2 if token.text == "map" else 1) or not bodies:
             reason = f"{token.text}() takes a name and one expression, not {len(bodies)}"
             raise ExpressionError(reason, token.position)
-        return Macro(token.text, over, variable.text, bodies)
+        return Macro(token.text, over, variable.text, bodies, span)
 
     def _until(self, sign: str) -> tuple[Node, ...]:
         items: list[Node] = []

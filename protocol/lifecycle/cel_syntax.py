@@ -66,16 +66,19 @@ METHODS: Final = {
 }
 _WORDS: Final = {"true", "false", "null", "in"}
 
+_ESCAPE: Final = (
+    r"""\\(?:[abfnrtv\\?'"`]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-3][0-7]{2})"""
+)
 _TOKEN: Final = re.compile(
-    r"""
+    rf"""
     (?P<space>[ \t\r\n\f]+|//[^\n]*)
   | (?P<string>(?:[bB]?[rR](?:'''(?s:.)*?'''|\"\"\"(?s:.)*?\"\"\"|'[^'\r\n]*'|"[^"\r\n]*"))
-      |[bB]?(?:'''(?:[^\\]|\\(?s:.))*?'''|\"\"\"(?:[^\\]|\\(?s:.))*?\"\"\"
-      |'(?:[^'\\\r\n]|\\[^\r\n])*'|"(?:[^"\\\r\n]|\\[^\r\n])*"))
+      |[bB]?(?:'''(?:[^\\]|{_ESCAPE})*?'''|\"\"\"(?:[^\\]|{_ESCAPE})*?\"\"\"
+      |'(?:[^'\\\r\n]|{_ESCAPE})*'|"(?:[^"\\\r\n]|{_ESCAPE})*"))
   | (?P<number>0x[0-9a-fA-F]+[uU]?|(?:[0-9]+\.[0-9]+|\.[0-9]+)(?:[eE][+-]?[0-9]+)?
       |[0-9]+[eE][+-]?[0-9]+|[0-9]+[uU]?)
   | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
-  | (?P<sign>&&|\|\||==|!=|<=|>=|[-+*/%<>!?:.,()\[\]{}])
+  | (?P<sign>&&|\|\||==|!=|<=|>=|[-+*/%<>!?:.,()\[\]{{}}])
     """,
     re.VERBOSE,
 )
@@ -104,7 +107,11 @@ def _tokens(source: str) -> list[_Token]:
     while at < len(source):
         match = _TOKEN.match(source, at)
         if match is None:
-            what = "a text without its end" if source[at] in "'\"" else f"{source[at]!r} is no CEL"
+            what = (
+                "a text without its end, or with an escape that is none"
+                if source[at] in "'\""
+                else f"{source[at]!r} is no CEL"
+            )
             raise ExpressionError(what, at + 1)
         if match.lastgroup != "space":
             tokens.append(_Token(str(match.lastgroup), match.group(), at + 1))
@@ -189,7 +196,7 @@ class _Parser:
 
     def _unary(self) -> Node:
         signs = []
-        while self._token.kind == "sign" and self._token.text in ("!", "-"):
+        while self._token.kind == "sign" and self._token.text in (signs[:1] or ("!", "-")):
             signs.append(self._take().text)
         begin = self._token.position - 1
         node = self._postfix(self._primary(), begin)

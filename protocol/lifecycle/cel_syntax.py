@@ -195,7 +195,7 @@ class _Parser:
         return Chain(tuple(operators), tuple(operands)) if operators else operands[0]
 
     def _unary(self) -> Node:
-        signs = []
+        signs: list[str] = []
         while self._token.kind == "sign" and self._token.text in (signs[:1] or ("!", "-")):
             signs.append(self._take().text)
         begin = self._token.position - 1

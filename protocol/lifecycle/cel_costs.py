@@ -25,10 +25,12 @@ WALKED_MAX: Final = 50_000  # Values looked at while reckoning: 5 ms.
 
 _NODE: Final = 2
 _TURN: Final = 5  # Of a loop.
-_CONVERSION: Final = 10  # Of one value, to CEL or back.
-_COPY: Final = 3  # Of one value within a map.
-_AGAIN: Final = 10  # Of one value in the list that map() or filter() makes, for each that follows.
-_TEXT_PART: Final = 64  # Characters that weigh as much as one value.
+# For each unit of weight: a number weighs 1, a text, list, map or key 4.
+_CONVERSION: Final = 3  # To CEL or back.
+_COPY: Final = 2  # The extension copies what is selected, collected or added.
+_AGAIN: Final = 2  # In the list that map() or filter() makes, for each element that follows.
+_CONTAINER: Final = 4
+_TEXT_PART: Final = 64  # Characters of a text that weigh 1 more.
 
 
 class TooCostlyError(ManifestdError):
@@ -91,10 +93,12 @@ class Shape:
             self.length = max(map(_length, values), default=0)
 
     def weight(self, allowance: Allowance) -> int:
-        """Return how many values the largest of it holds, itself included; long texts count more."""
+        """Return what the largest of it weighs (see `weigh`)."""
         if self._weight is None:
             if self.values is None:
-                self._weight = 1 + self.times * sum(part.weight(allowance) for part in self.parts)
+                self._weight = _CONTAINER + self.times * sum(
+                    part.weight(allowance) for part in self.parts
+                )
             else:
                 self._weight = max((weigh(one, allowance) for one in self.values), default=1)
         return self._weight
@@ -104,20 +108,23 @@ SCALAR: Final = Shape(())
 
 
 def weigh(value: object, allowance: Allowance) -> int:
-    """Return how many values `value` holds, itself included; long texts count more."""
+    """Return how much `value` is to convert or to copy, all that is in it included."""
     weight, waiting = 0, [value]
     while waiting:
         one = waiting.pop()
-        weight += 1
         if isinstance(one, str):
-            weight += len(one) // _TEXT_PART
-        elif isinstance(one, list | tuple):
+            weight += _CONTAINER + len(one) // _TEXT_PART
+        elif isinstance(one, list):
             allowance.walk(len(one))
+            weight += _CONTAINER
             waiting.extend(one)
         elif isinstance(one, dict):
             allowance.walk(2 * len(one))
+            weight += _CONTAINER
             waiting.extend(one)
             waiting.extend(one.values())
+        else:
+            weight += 1
     return weight
 
 
@@ -137,24 +144,21 @@ def _within(shape: Shape) -> Shape:
     return shape.element or Shape(parts=shape.parts, length=shape.length, is_map=True)
 
 
-def reckon(node: tree.Node, variables: Mapping[str, object], allowance: Allowance) -> Shape:
-    """Spend what evaluating `node` takes off `allowance`; return what comes out."""
+def reckon(node: tree.Node, variables: Mapping[str, object], allowance: Allowance) -> bool:
+    """Spend what evaluating `node` takes off `allowance`; tell whether a loop may meet a map."""
     reckoning = _Reckoning(allowance, {name: Shape((value,)) for name, value in variables.items()})
     for shape in reckoning.names.values():
         allowance.spend(_CONVERSION * shape.weight(allowance))
     result = reckoning.shape(node)
     allowance.spend(_CONVERSION * result.weight(allowance))
-    return result
-
-
-class UnorderedError(ManifestdError):
-    """A list would be made out of a map, whose members have no order."""
+    return reckoning.meets_map
 
 
 class _Reckoning:
     def __init__(self, allowance: Allowance, names: dict[str, Shape]) -> None:
         self.allowance = allowance
         self.names = names
+        self.meets_map = False
         self._turns = 1
 
     def shape(self, node: tree.Node) -> Shape:  # noqa: PLR0911 (a table)
@@ -194,8 +198,7 @@ class _Reckoning:
         self._spend(self._weight(shape))
 
     def _copied(self, shape: Shape) -> Shape:
-        if shape.is_map:
-            self._spend(_COPY * self._weight(shape))
+        self._spend(_COPY * self._weight(shape))
         return shape
 
     def _collected(self, values: Iterable[object]) -> Shape:
@@ -268,10 +271,11 @@ class _Reckoning:
                 self._spend(_COPY * self._weight(made))
             return made
         for left, operator, right in zip(shapes, operators, shapes[1:], strict=False):
-            weights = [self._weight(right)]
-            if operator != "in":
-                weights.append(self._weight(left))
-            self._spend(_COPY * min(weights))
+            if operator == "in":
+                compared = right.length * self._weight(left) // _CONTAINER + 1
+            else:
+                compared = self._weight(left)
+            self._spend(min(compared, self._weight(right)))
         return SCALAR
 
     def _inner(self, of: Shape) -> Shape:
@@ -289,13 +293,10 @@ class _Reckoning:
     def _macro(self, node: tree.Macro) -> Shape:
         over = self.shape(node.over)
         makes_list = node.kind in ("map", "filter")
-        if makes_list and over.is_map:
-            raise UnorderedError(
-                f"{node.kind}() over a map: its members have no order; ask with all() or exists()"
-            )
+        if over.is_map:
+            self.meets_map = True
+            self._spend(2 * _CONVERSION * self._weight(over))
         element = self._elements(over) if over.length else SCALAR
-        if element.is_map:
-            self._spend(_COPY * self._weight(over))
         outer_turns, outer = self._turns, self.names.get(node.variable)
         self._turns *= over.length
         self._spend(_TURN)

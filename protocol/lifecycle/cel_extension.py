@@ -1,12 +1,14 @@
 """The one door to CEL: the compiled module of `common-expression-language`, without its package.
 
-Promise:  importing this imports no command line (the package's own `__init__` does: 0.2 s).
+Promise:  loaded when the first expression is compiled, and without the command line that the
+          package's own `__init__` brings (0.2 s).
 Assume:   what is compiled here was parsed by `cel_syntax` before: the extension overflows the stack
           on long chains and deep nesting, and ends the process.
 Not here: what an expression may say and may cost (`expressions.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, FileFinder
 from importlib.util import find_spec, module_from_spec
 from typing import Protocol, cast
@@ -24,11 +26,14 @@ class Program(Protocol):
 class _Extension(Protocol):
     def compile(self, expression: str) -> Program: ...
 
+    def Context(self, variables: object, functions: object) -> Mapping[str, object]: ...  # noqa: N802 (a class)
+
 
 class MissingExtensionError(ManifestdError):
     """The package is not installed, or not for this Python."""
 
 
+@cache
 def _load() -> _Extension:
     package = find_spec("cel")
     for folder in (package and package.submodule_search_locations) or ():
@@ -42,9 +47,13 @@ def _load() -> _Extension:
     raise MissingExtensionError(message)
 
 
-_extension = _load()
-
-
 def compile_program(source: str) -> Program:
     """Return the program; `ValueError` when `source` is no CEL. Parse it first: see above."""
-    return _extension.compile(source)
+    return _load().compile(source)
+
+
+def context(
+    variables: Mapping[str, object], functions: Mapping[str, Callable[..., object]]
+) -> Mapping[str, object]:
+    """Return what a program is executed with where it calls functions of ours."""
+    return _load().Context(dict(variables), dict(functions))

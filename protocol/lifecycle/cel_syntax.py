@@ -66,16 +66,19 @@ METHODS: Final = {
 }
 _WORDS: Final = {"true", "false", "null", "in"}
 
+_ESCAPE: Final = (
+    r"""\\(?:[abfnrtv\\?'"`]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-3][0-7]{2})"""
+)
 _TOKEN: Final = re.compile(
-    r"""
+    rf"""
     (?P<space>[ \t\r\n\f]+|//[^\n]*)
   | (?P<string>(?:[bB]?[rR](?:'''(?s:.)*?'''|\"\"\"(?s:.)*?\"\"\"|'[^'\r\n]*'|"[^"\r\n]*"))
-      |[bB]?(?:'''(?:[^\\]|\\(?s:.))*?'''|\"\"\"(?:[^\\]|\\(?s:.))*?\"\"\"
-      |'(?:[^'\\\r\n]|\\[^\r\n])*'|"(?:[^"\\\r\n]|\\[^\r\n])*"))
+      |[bB]?(?:'''(?:[^\\]|{_ESCAPE})*?'''|\"\"\"(?:[^\\]|{_ESCAPE})*?\"\"\"
+      |'(?:[^'\\\r\n]|{_ESCAPE})*'|"(?:[^"\\\r\n]|{_ESCAPE})*"))
   | (?P<number>0x[0-9a-fA-F]+[uU]?|(?:[0-9]+\.[0-9]+|\.[0-9]+)(?:[eE][+-]?[0-9]+)?
       |[0-9]+[eE][+-]?[0-9]+|[0-9]+[uU]?)
   | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
-  | (?P<sign>&&|\|\||==|!=|<=|>=|[-+*/%<>!?:.,()\[\]{}])
+  | (?P<sign>&&|\|\||==|!=|<=|>=|[-+*/%<>!?:.,()\[\]{{}}])
     """,
     re.VERBOSE,
 )
@@ -104,7 +107,11 @@ def _tokens(source: str) -> list[_Token]:
     while at < len(source):
         match = _TOKEN.match(source, at)
         if match is None:
-            what = "a text without its end" if source[at] in "'\"" else f"{source[at]!r} is no CEL"
+            what = (
+                "a text without its end, or with an escape that is none"
+                if source[at] in "'\""
+                else f"{source[at]!r} is no CEL"
+            )
             raise ExpressionError(what, at + 1)
         if match.lastgroup != "space":
             tokens.append(_Token(str(match.lastgroup), match.group(), at + 1))
@@ -188,18 +195,20 @@ class _Parser:
         return Chain(tuple(operators), tuple(operands)) if operators else operands[0]
 
     def _unary(self) -> Node:
-        signs = []
-        while self._token.kind == "sign" and self._token.text in ("!", "-"):
+        signs: list[str] = []
+        while self._token.kind == "sign" and self._token.text in (signs[:1] or ("!", "-")):
             signs.append(self._take().text)
-        node = self._postfix(self._primary())
+        begin = self._token.position - 1
+        node = self._postfix(self._primary(), begin)
         return Chain(tuple(signs), (node,)) if signs else node
 
-    def _postfix(self, node: Node) -> Node:
+    def _postfix(self, node: Node, begin: int) -> Node:
         depth = self._depth
         while True:
+            span = begin, self._token.position - 1
             if self._skip("."):
                 self._deeper()
-                node = self._member(node)
+                node = self._member(node, span)
             elif self._skip("["):
                 self._deeper()
                 token = self._token
@@ -211,7 +220,7 @@ class _Parser:
                 self._depth = depth
                 return node
 
-    def _member(self, node: Node) -> Node:
+    def _member(self, node: Node, span: tuple[int, int]) -> Node:
         token = self._take()
         if token.kind != "name" or token.text in _WORDS:
             self._at -= token.kind != "end"
@@ -219,7 +228,7 @@ class _Parser:
         if not self._skip("("):
             return Select(node, token.text)
         if token.text in MACROS:
-            return self._macro(token, node)
+            return self._macro(token, node, span)
         position = self._token.position
         pattern = self._token.text if self._token.kind == "string" else None
         arguments = self._until(")")
@@ -230,7 +239,7 @@ class _Parser:
             pattern = _pattern(pattern, position)
         return Call(token.text, (node, *arguments), pattern)
 
-    def _macro(self, token: _Token, over: Node) -> Node:
+    def _macro(self, token: _Token, over: Node, span: tuple[int, int]) -> Node:
         self._macros += 1
         if self._macros > MACROS_MAX:
             raise ExpressionError(f"more than {MACROS_MAX} loops", token.position)
@@ -248,7 +257,7 @@ class _Parser:
         if len(bodies) > (2 if token.text == "map" else 1) or not bodies:
             reason = f"{token.text}() takes a name and one expression, not {len(bodies)}"
             raise ExpressionError(reason, token.position)
-        return Macro(token.text, over, variable.text, bodies)
+        return Macro(token.text, over, variable.text, bodies, span)
 
     def _until(self, sign: str) -> tuple[Node, ...]:
         items: list[Node] = []

@@ -1,5 +1,6 @@
 """The syntax tree of a CEL expression: as much of it as reckoning its cost takes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -71,12 +72,13 @@ class Literals:
 
 @dataclass(frozen=True, slots=True)
 class Macro:
-    """A loop: `over.kind(variable, *bodies)`."""
+    """A loop: `over.kind(variable, *bodies)`; `span`: where `over` stands in the source."""
 
     kind: str
     over: "Node"
     variable: str
     bodies: tuple["Node", ...]
+    span: tuple[int, int]
 
 
 Node = Literal | Name | Select | Index | Call | Chain | Ternary | Literals | Macro
@@ -97,6 +99,13 @@ def children(node: Node) -> tuple[Node, ...]:  # noqa: PLR0911 (a table)
             return (condition, yes, no)
         case Literals(items):
             return items
-        case Macro(_, over, _, bodies):
+        case Macro(over=over, bodies=bodies):
             return (over, *bodies)
     return ()
+
+
+def every(node: Node) -> Iterator[Node]:
+    """Yield `node` and all nodes below it."""
+    yield node
+    for child in children(node):
+        yield from every(child)

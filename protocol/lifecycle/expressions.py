@@ -9,15 +9,15 @@ Not here: what the variables are (`actors.question`); other than in CEL's specif
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from protocol.errors import ManifestdError
 from protocol.lifecycle import cel_syntax as syntax
 from protocol.lifecycle import cel_tree as tree
-from protocol.lifecycle.cel_costs import Allowance, TooCostlyError, UnorderedError, reckon
-from protocol.lifecycle.cel_extension import Program, compile_program
+from protocol.lifecycle.cel_costs import Allowance, TooCostlyError, reckon
+from protocol.lifecycle.cel_extension import Program, compile_program, context
 from protocol.lifecycle.cel_syntax import VARIABLES, ExpressionError
 from protocol.limits import INTEGER_MAX
 
@@ -30,7 +30,7 @@ __all__ = [
     "compile_expression",
 ]
 
-Variable = object | Callable[[], object]
+_IN_ORDER: Final = "__in_order"  # No name that a source could call: the parser knows all names.
 _SHOWN_MAX: Final = 200  # Characters of what the extension says.
 
 
@@ -41,12 +41,15 @@ class EvaluationError(ManifestdError):
 class Expression:
     """A compiled expression. Immutable."""
 
-    __slots__ = ("_members", "_node", "_program", "source")
+    __slots__ = ("_members", "_node", "_ordered", "_program", "source")
 
-    def __init__(self, source: str, node: tree.Node, program: Program) -> None:
+    def __init__(
+        self, source: str, node: tree.Node, program: Program, ordered: Program | None = None
+    ) -> None:
         self.source = source
         self._node = node
         self._program = program
+        self._ordered = ordered  # The same, but that it loops over the members of maps in order.
         self._members: dict[str, set[str] | None] = {}
         _collect_members(node, self._members)
 
@@ -70,10 +73,9 @@ class Expression:
         """
         given = {name: self._given(name, variables[name]) for name in self._members}
         try:
-            reckon(self._node, given, allowance or Allowance())
-            value = self._program.execute(given)
-            return _json_value(value)
-        except (TooCostlyError, UnorderedError) as error:
+            meets_map = reckon(self._node, given, allowance or Allowance())
+            return _json_value(self._execute(given, meets_map=meets_map))
+        except TooCostlyError as error:
             raise EvaluationError(str(error)) from error
         except KeyError as error:
             raise EvaluationError(f"there is no member {str(error.args[0])[:80]}") from error
@@ -83,6 +85,11 @@ class Expression:
             if type(error).__name__ != "PanicException":  # Rust's, and of no public class.
                 raise
             raise EvaluationError("the evaluator failed") from error
+
+    def _execute(self, given: Mapping[str, object], *, meets_map: bool) -> object:
+        if meets_map and self._ordered is not None:
+            return self._ordered.execute(context(given, {_IN_ORDER: _in_order}))
+        return self._program.execute(given)
 
     def _given(self, name: str, value: object) -> object:
         """Return as much of the variable as the expression looks at: converting it is dear."""
@@ -98,12 +105,36 @@ def compile_expression(source: str) -> Expression:
     """Return the expression; `ExpressionError` says what is wrong with `source`, and where."""
     node = syntax.parse(source)
     try:
-        for pattern in _patterns(node):
-            _check_regex(pattern)
         program = compile_program(source)
+        spans = []
+        for one in tree.every(node):
+            if isinstance(one, tree.Call) and one.pattern is not None:
+                _check_regex(one.pattern)
+            elif isinstance(one, tree.Macro):
+                spans.append(one.span)
+        ordered = compile_program(_with_order(source, spans)) if spans else None
     except ValueError as error:
         raise ExpressionError(_told(error)) from error
-    return Expression(source, node, program)
+    return Expression(source, node, program, ordered)
+
+
+def _with_order(source: str, spans: list[tuple[int, int]]) -> str:
+    """Return `source` with `_in_order` around everything that a loop goes over.
+
+    The extension goes through a map in another order each time, and an error ends a loop: without
+    this the answer would depend on which member comes first.
+    """
+    added = [(begin, f"{_IN_ORDER}(") for begin, _ in spans] + [(end, ")") for _, end in spans]
+    for at, text in sorted(added, reverse=True):
+        source = source[:at] + text + source[at:]
+    return source
+
+
+def _in_order(value: object) -> object:
+    """Return the keys of a map, sorted; anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    return sorted(value, key=lambda key: (isinstance(key, str), key))
 
 
 def _check_regex(pattern: str) -> None:
@@ -113,13 +144,6 @@ def _check_regex(pattern: str) -> None:
         reason = str(error).partition("error: ")[2].splitlines()
         told = reason[-1].removeprefix("error: ").partition(". Check function")[0]
         raise ExpressionError(f"matches(): {pattern!r} is no pattern: {told}") from error
-
-
-def _patterns(node: tree.Node) -> list[str]:
-    found = [node.pattern] if isinstance(node, tree.Call) and node.pattern is not None else []
-    for child in tree.children(node):
-        found += _patterns(child)
-    return found
 
 
 def _member_of_variable(node: tree.Node) -> tuple[str, str] | None:

@@ -1,5 +1,14 @@
-"""The fixture that users of manifestctl get, for our own tests."""
+"""The fixture that users of manifestctl get, for our own tests, and manifestctl itself."""
 
-from manifestctl.testing import daemon
+import pytest
 
-__all__ = ["daemon"]
+from manifestctl.testing import Daemon, daemon
+from tests.support.manifestctl_process import Run, runner
+
+__all__ = ["daemon", "run"]
+
+
+@pytest.fixture
+def run(daemon: Daemon) -> Run:
+    """Return `run(verb, argument, ..., status=0, text="standard input")`, for the daemon."""
+    return runner(daemon.environ)

@@ -4,8 +4,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,35 +11,11 @@ import pytest
 
 from manifestctl.testing import Daemon
 from manifestctl.verbs import SUMMARIES
+from tests.support.manifestctl_process import PROGRAM, TIMEOUT_S, Run
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
-PROGRAM = [sys.executable, "-m", "manifestctl"]
 ECHO = "echo@1.0.0"
 DOCUMENT = '{"name": "echo", "version": "1.0.0"}'
-TIMEOUT_S = 60
 NOBODY = ["--commands", "ipc:///nobody/commands", "--timeout", "0.2"]
-
-
-@pytest.fixture
-def run(daemon: Daemon) -> Run:
-    """Return `run(verb, argument, ..., status=0, text="standard input")`."""
-
-    def run_it(
-        *arguments: str, status: int = 0, text: str = ""
-    ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [*PROGRAM, *arguments],
-            input=text,
-            env=daemon.environ,
-            capture_output=True,
-            check=False,
-            encoding="utf-8",
-            timeout=TIMEOUT_S,
-        )
-        assert done.returncode == status, done.stdout + done.stderr
-        return done
-
-    return run_it
 
 
 @pytest.fixture
@@ -366,7 +340,8 @@ def test_wait_tells_at_once_what_never_comes(run: Run, echo: str) -> None:
     run("wait", "nobody", "--state", "DRAFT", status=3)
 
 
-def test_every_verb_is_run_above() -> None:
-    text = Path(__file__).read_text()
+def test_every_verb_is_run_here_or_in_the_life_after_registration() -> None:
+    files = (Path(__file__), Path(__file__).with_name("test_lifecycle_verbs.py"))
+    text = "".join(file.read_text() for file in files)
 
     assert not [name for name in SUMMARIES if f'"{name}"' not in text]

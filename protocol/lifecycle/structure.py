@@ -11,10 +11,10 @@ from typing import Final, TypeAlias
 from protocol.lifecycle.findings import shown, unknown
 from protocol.lifecycle.outline import Outline, State, targets_of
 from protocol.lifecycle.places import PlacePath
+from protocol.statechart.compiler import ACTIVE_MAX, TRANSITIONS_MAX
 
 Doubt: TypeAlias = tuple[PlacePath, str]
 
-TRANSITIONS_MAX: Final = 10_000
 _WAYS_OUT: Final = ("on", "always", "after", "onDone")
 _HISTORY_MEMBERS: Final = {"type", "history", "target", "description"}
 
@@ -37,6 +37,19 @@ def too_many_transitions(outline: Outline) -> Iterator[Doubt]:
         if count > TRANSITIONS_MAX:
             mend = f"a lifecycle has at most {TRANSITIONS_MAX} transitions; split it"
             yield candidate.path, mend
+            return
+
+
+def too_many_active(outline: Outline) -> Iterator[Doubt]:
+    """Yield the outermost parallel state of which too much can be active at once."""
+    counts: dict[State, int] = {}
+    for state in [*outline][::-1]:  # Children before their parents.
+        inside = [counts[child] for child in state.real_children] or [1]
+        counts[state] = sum(inside) if state.type == "parallel" else max(inside)
+    for state in outline:
+        if state.type == "parallel" and counts[state] > ACTIVE_MAX:
+            mend = f"{ACTIVE_MAX} may; use fewer regions"
+            yield state.path, f"{counts[state]} states in it could be active at once: {mend}"
             return
 
 
@@ -193,6 +206,7 @@ def _defaults(outline: Outline, state: State) -> Iterator[Doubt]:
 STRUCTURE: Final = (
     repeated_ids,
     too_many_transitions,
+    too_many_active,
     members_of_types,
     initial_states,
     targets,

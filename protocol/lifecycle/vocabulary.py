@@ -43,13 +43,17 @@ def done_events(outline: Outline) -> Iterator[Doubt]:
 
 def roles(outline: Outline) -> Iterator[Doubt]:
     """Yield the events of roles that no state has."""
-    heard = {one.event: None for one in outline.candidates() if one.member == "on"}
+    sent = {
+        one.event: None
+        for one in outline.candidates()
+        if one.member == "on" and not names.is_done_event(one.event)
+    }
     for event in outline.definition.roles:
         path = ("roles", event)
         if names.is_done_event(event):
             yield path, "nobody sends the end of a state, the chart raises it; leave it out"
-        elif not any(names.overlaps(event, other) for other in heard):
-            yield path, unknown("event", event, heard)
+        elif not any(names.overlaps(event, other) for other in sent):
+            yield path, unknown("event", event, sent)
 
 
 def misspelt_roles(outline: Outline) -> Iterator[Doubt]:

@@ -107,13 +107,17 @@ def chains() -> Iterator[tuple[str, str | bytes, str]]:
     regions = "".join(f"[states.P.states.R{n}.states.Q{n}]\n" for n in range(450))
     moves = "".join(f'"e{n}" = "Q{n % 450}"\n' for n in range(5000))
     parallel = '[states.P]\ntype = "parallel"\n[states.P.on]\n' + moves + regions
-    yield "regions.toml", HEAD + '[states.A]\non.go = "P"\n' + parallel, "warning"
+    yield "regions.toml", HEAD + '[states.A]\non.go = "P"\n' + parallel, "450 states in it could be"
+    regions = "".join(f"[states.P.states.R{n % 60}.states.Q{n}]\n" for n in range(450))
+    parallel = '[states.P]\ntype = "parallel"\n[states.P.on]\n' + moves + regions
+    yield "wide.toml", HEAD + '[states.A]\non.go = "P"\n' + parallel, "warning"
     raising = "".join(
-        f'[states.P.states.R{n}.states.Q{n}.on.e{n}]\nactions = [{{ raise = "e{n + 1}" }}]\n'
+        f'[states.P.states.R{n % 60}.states.Q{n}.on.e{n}]\nactions = [{{ raise = "e{n + 1}" }}]\n'
         for n in range(450)
     )
     text = HEAD + '[states.A]\non.go = "P"\n[states.P]\ntype = "parallel"\n' + raising
     yield "raising.toml", text, "warning"
+    yield "circling.toml", text.replace('"e450"', '"e0"'), "may run without end"
     pairs = ", ".join(f'"Q{n}"' for n in range(450))
     text = HEAD + f"[states.A]\non.go = {{ target = [{pairs}] }}\n" + parallel
     yield "pairs.toml", text, "at most 32 targets"

@@ -124,6 +124,8 @@ LOOPS = [
     "manifest.list.map(x, manifest.other).size() > 0",
     "manifest.list.map(x, manifest.list).map(x, x + x).map(x, x + x).size() > 0",
     "[manifest.list].map(x, x + x + x + x).map(x, x + x + x + x).map(x, x + x + x + x)",
+    "[manifest.list].map(x, x" + " + x" * 30 + ")" + ".map(y, y + y + y + y)" * 7,
+    "[manifest.other]" + ".map(x, x + manifest.list + x + manifest.other)" * 8,
     "manifest.list == manifest.other",
     "manifest.list.all(x, manifest.list == manifest.list)",
     "size(manifest.list + manifest.list + manifest.list + manifest.list) > 0",

@@ -128,17 +128,6 @@ def weigh(value: object, allowance: Allowance) -> int:
     return weight
 
 
-def _either(one: Shape, other: Shape) -> Shape:
-    """Return the shape of what may be one or the other."""
-    if one.values is not None and other.values is not None:
-        return Shape((*one.values, *other.values))
-    return Shape(
-        parts=(one, other),
-        length=max(one.length, other.length),
-        is_map=one.is_map or other.is_map,
-    )
-
-
 def _within(shape: Shape) -> Shape:
     """Return the shape of anything that is in a computed value."""
     return shape.element or Shape(parts=shape.parts, length=shape.length, is_map=True)
@@ -182,7 +171,7 @@ class _Reckoning:
                 return self._chain(operators, operands)
             case tree.Ternary(condition, yes, no):
                 self.shape(condition)
-                return self._copied(_either(self.shape(yes), self.shape(no)))
+                return self._copied(self._either(self.shape(yes), self.shape(no)))
             case tree.Literals(items, is_map):
                 return self._literals(items, is_map=is_map)
             case tree.Macro():
@@ -266,7 +255,7 @@ class _Reckoning:
                 made = Shape(
                     parts=(made, other),
                     length=made.length + other.length,
-                    element=_either(self._inner(made), self._inner(other)),
+                    element=self._either(self._inner(made), self._inner(other)),
                 )
                 self._spend(_COPY * self._weight(made))
             return made
@@ -278,6 +267,18 @@ class _Reckoning:
             self._spend(min(compared, self._weight(right)))
         return SCALAR
 
+    def _either(self, one: Shape, other: Shape) -> Shape:
+        """Return the shape of what may be one or the other."""
+        if one is other:
+            return one
+        if one.values is not None and other.values is not None:
+            return self._collected(chain(one.values, other.values))
+        return Shape(
+            parts=(one, other),
+            length=max(one.length, other.length),
+            is_map=one.is_map or other.is_map,
+        )
+
     def _inner(self, of: Shape) -> Shape:
         return self._elements(of) if of.length else SCALAR
 
@@ -285,7 +286,7 @@ class _Reckoning:
         shapes = [self.shape(item) for item in items]
         element = SCALAR
         for shape in shapes:
-            element = _either(element, shape)
+            element = self._either(element, shape)
         made = Shape(parts=shapes, length=len(shapes), element=element, is_map=is_map)
         self._spend(_COPY * self._weight(made))
         return made

@@ -3,6 +3,7 @@
 Time is the thread's own (`thread_time`): what other programs do on the machine is not counted.
 """
 
+import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -98,6 +99,8 @@ def test_the_largest_sources_compile_and_run_at_once(source: str) -> None:
 
 
 NUMBERS = list(range(250_000))
+# What makes the lazy automaton of a pattern build states without end.
+SHUFFLED = "".join(random.Random(1).choices("ab", k=500_000))  # noqa: S311 (no secret)
 DOCUMENTS: dict[str, object] = {
     "numbers": {"list": NUMBERS, "other": NUMBERS},
     "fewer numbers": {"list": NUMBERS[:4000], "other": NUMBERS[:4000]},
@@ -106,6 +109,7 @@ DOCUMENTS: dict[str, object] = {
     "few objects": {"list": [{"a": {"b": number}} for number in range(150)], "other": ["a"] * 60},
     "a map": {"list": {f"k{number}": [number] for number in range(60_000)}, "other": {}},
     "one long text": {"list": "ab" * 500_000, "other": ["ab" * 1000] * 500},
+    "a shuffled text": {"list": SHUFFLED, "other": [SHUFFLED[:200]] * 500},
     "deep": {"list": [[[["x"] * 20] * 20] * 20] * 20, "other": [[[1] * 50] * 50] * 10},
 }
 LOOPS = [
@@ -120,6 +124,8 @@ LOOPS = [
     "manifest.list.map(x, manifest.other).size() > 0",
     "manifest.list.map(x, manifest.list).map(x, x + x).map(x, x + x).size() > 0",
     "[manifest.list].map(x, x + x + x + x).map(x, x + x + x + x).map(x, x + x + x + x)",
+    "[manifest.list].map(x, x" + " + x" * 30 + ")" + ".map(y, y + y + y + y)" * 7,
+    "[manifest.other]" + ".map(x, x + manifest.list + x + manifest.other)" * 8,
     "manifest.list == manifest.other",
     "manifest.list.all(x, manifest.list == manifest.list)",
     "size(manifest.list + manifest.list + manifest.list + manifest.list) > 0",
@@ -151,6 +157,13 @@ def test_no_document_makes_an_expression_hold_the_loop(source: str, document: ob
 def test_what_would_take_too_long_says_so(source: str) -> None:
     with pytest.raises(EvaluationError, match="too l"):
         compile_expression(source).evaluate({"manifest": DOCUMENTS["numbers"]})
+
+
+def test_a_document_that_takes_long_to_convert_is_not_converted() -> None:
+    document = {"list": [{"a": 1}] * 12_000}
+
+    with pytest.raises(EvaluationError, match="too long"):
+        compile_expression("size(manifest.list) > 0").evaluate({"manifest": document})
 
 
 def test_expressions_that_share_an_allowance_cost_no_more_together() -> None:

@@ -37,6 +37,8 @@ GET = {
     "contributors": [],
     "approvals": [],
     "rejection": None,
+    "registered": [],
+    "timers": [],
     "context": {},
     "manifest": {},
 }

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from protocol.principals import EVERYDAY_ROLES, ROLES
+from protocol.principals import EVERYDAY_ROLES
 from tests.support.daemon_process import DaemonProcess, short_folder
 
 ME = getpass.getuser()
 MANIFEST = {"name": "io.github.acme/echo", "description": "Echo.", "version": "1.0.0"}
 CREATE = {"op": "create", "manifest_id": "echo@1", "kind": "mcp-server", "manifest": MANIFEST}
+
+SIGNING_ROLES = {"security", "legal"}  # Of the built-in manifest-extended@1.
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def test_without_roles_every_peer_has_all_but_admin(configured: DaemonProcess) -
 
     assert whoami["principal"] == ME
     assert whoami["authenticated"]
-    assert set(whoami["roles"]) == EVERYDAY_ROLES
+    assert set(whoami["roles"]) == EVERYDAY_ROLES | SIGNING_ROLES
     assert whoami["may_impersonate"]  # The daemon's own user.
     assert (whoami["uid"], whoami["gid"]) == (os.getuid(), os.getgid())
     assert "no [roles]: every peer has all roles but admin and impersonate" in configured.log()
@@ -106,7 +108,9 @@ def test_who_may_not_speak_for_others_is_told_so(configured: DaemonProcess) -> N
 def test_with_dev_one_developer_can_play_everybody_and_is_warned() -> None:
     with short_folder() as folder, DaemonProcess(folder) as daemon:
         daemon.start()
-        assert set(daemon.result(op="whoami")["roles"]) == set(ROLES)
+        assert set(daemon.result(op="whoami")["roles"]) == EVERYDAY_ROLES | SIGNING_ROLES | {
+            "admin"
+        }
         daemon.result(**CREATE)
         step = {"op": "transition", "manifest_id": "echo@1"}
         daemon.result(**step, event="submit_for_review")

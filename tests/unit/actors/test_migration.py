@@ -113,10 +113,8 @@ async def test_states_side_by_side_are_put_where_they_can_be_active_at_once() ->
     async with open_house(rules=_rules()) as house:
         await house.ask(create(lifecycle="manifest-extended@1"))
         await house.ask(step("submit_for_review"))
-        legal, peer, security = (await house.get()).state
-        both = {legal: "L2", peer: "R1", security: "R1"}
-
-        wrong = await house.refusal(migrate(states=both | {security: "L1"}), ROOT)
+        both = {"LEGAL_REVIEW": "L2", "PEER_REVIEW": "R1", "SECURITY_REVIEW": "R1"}
+        wrong = await house.refusal(migrate(states=both | {"SECURITY_REVIEW": "L1"}), ROOT)
         result = await _migrated(house, states=both)
 
         assert "cannot be active at once" in wrong.message

@@ -16,7 +16,7 @@ from protocol.lifecycle.checks import check_text
 from protocol.lifecycle.findings import FINDINGS_MAX
 from protocol.lifecycle.reader import FILE_SIZE_MAX
 
-SECONDS_MAX = 20
+SECONDS_MAX = 20  # Of CPU, under coverage; the dearest takes one without.
 MEMORY_MAX = 128 << 20
 HEAD = 'id = "x"\nversion = 1\ninitial = "A"\n'
 END = '[states.END]\ntype = "final"\n'
@@ -143,9 +143,9 @@ LARGE = [case for case in CASES if case[0] in {"array.json", "states.json", "pai
 
 @pytest.mark.parametrize(("name", "text", "said"), CASES, ids=[name for name, _, _ in CASES])
 def test_it_is_refused_or_told_in_bounded_time(name: str, text: str | bytes, said: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     findings = check_text(text, name)
-    seconds = time.monotonic() - started
+    seconds = time.process_time() - started
 
     told = "\n".join(finding.said(name) for finding in findings)
     assert said in told, told[:1000]

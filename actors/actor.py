@@ -25,7 +25,7 @@ from actors.builtin_guards import urn_taken
 from actors.case import Case, Unchanged
 from actors.decide import command_digest, decide, resolve
 from actors.drafts import canonical_document
-from actors.expiry import armed_timer
+from actors.expiry import Expire, armed_timer
 from actors.letters import Answer, Letter
 from actors.mailbox import Mailbox
 from actors.memory import CommandMemory
@@ -132,9 +132,12 @@ class ManifestActor:
         return len(self._mailbox)
 
     def tell(self, letter: Letter) -> None:
-        """Take a write: now, or when those before it are done."""
+        """Take a write: now, or when those before it are done. A timer comes before all others."""
         try:
-            self._mailbox.put(letter)
+            if isinstance(letter.request, Expire):
+                self._mailbox.put_first(letter)  # As many as are armed on the manifest.
+            else:
+                self._mailbox.put(letter)
         except CommandError as error:
             self._say(letter, error)
         else:

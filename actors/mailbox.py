@@ -31,6 +31,10 @@ class Mailbox(Generic[Letter]):
             raise OverloadedError.full(what, limit=self._size_max, retry_after_ms=RETRY_AFTER_MS)
         self._letters.append(letter)
 
+    def put_first(self, letter: Letter) -> None:
+        """Queue `letter` before all others, also where there is no room: for what is rare."""
+        self._letters.appendleft(letter)
+
     def take(self) -> Letter:
         """Return the oldest letter; there must be one."""
         return self._letters.popleft()

@@ -95,7 +95,10 @@ class MemoryStore:
 
     def is_clean(self, manifest_id: str) -> bool:
         """See `EventStore`."""
-        return all(event.core.manifest_id != manifest_id for event, _ in self.pending)
+        return not self._is_pending(manifest_id)
+
+    def _is_pending(self, manifest_id: str) -> bool:
+        return any(event.core.manifest_id == manifest_id for event, _ in self.pending)
 
     def summaries(self) -> Sequence[ManifestSummary]:
         """See `EventStore`."""
@@ -165,7 +168,7 @@ class MemoryStore:
             return self.refusals.pop(0)
         version = len(self.disk.manifests.get(manifest_id, []))
         version += sum(event.core.manifest_id == manifest_id for event, _ in self.pending)
-        if version == expected.version and self.is_clean(manifest_id):
+        if version == expected.version and not self._is_pending(manifest_id):
             return None
         conflict = OptimisticLockError.at(
             manifest_id, expected=expected.version, actual=version, allowed_events=[]

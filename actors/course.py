@@ -6,6 +6,7 @@ Not here: permission and targets (`steps.py`), what the guards ask (`guards.py`)
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from actors.case import Case
@@ -118,6 +119,12 @@ class Course:
                 values[member] = value
         return values
 
+    def context(self, taken: Macrostep) -> dict[str, Any] | None:
+        """Return what the event puts into the context: the command's, and what is assigned."""
+        if not self.lifecycle.assignments:
+            return self.request.context
+        return (self.request.context or {}) | self.assigned(taken)
+
     def question(self, leaves: tuple[str, ...], actions: Sequence[str]) -> Question:
         """Return what guards see when `leaves` are active and `actions` were run."""
         if not actions and leaves == self.state.states:
@@ -205,7 +212,9 @@ def stepped(
     armed = () if state is None else state.timers
     if fired is not None:
         armed = without(armed, fired)
-    members["timers"] = after_step(armed, taken.timers, stamp.event_id, stamp.at)
+    members["timers"] = (
+        after_step(armed, taken.timers, stamp.event_id, stamp.at) if taken.timers else armed
+    )
     if taken.history != ({} if state is None else state.history):
         members["history"] = taken.history
     if "record_registration" in taken.actions:
@@ -217,14 +226,15 @@ def stepped(
         state_name(taken.leaves),
         payload=payload,
         event=event,
-        actions=recorded(taken),
+        actions=list(recorded(taken.actions)),
         **members,
     )
 
 
-def recorded(taken: Macrostep) -> list[str]:
-    """Return the actions that a replay needs; what was assigned is in the event's context."""
-    return [action for action in taken.actions if not action.startswith(ASSIGN)]
+@lru_cache(maxsize=1024)
+def recorded(actions: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those that a replay needs: what was assigned is in the event's context."""
+    return tuple(action for action in actions if not action.startswith(ASSIGN))
 
 
 def no_such_event(lifecycle: Lifecycle, state: StateSnapshot, event: str) -> InvalidTransitionError:

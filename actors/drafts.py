@@ -74,9 +74,9 @@ def create(case: Case) -> Decision:
     if lifecycle.chart.has_always or lifecycle.assignments:
         course = _first_course(case, lifecycle, roles, members)
         entered = course.begin()
-        context = (request.context or {}) | course.assigned(entered)
+        context = course.context(entered)
     else:  # Nothing is asked, and nothing computed.
-        entered, context = start(lifecycle.chart, _anything), request.context or {}
+        entered, context = start(lifecycle.chart, _anything), request.context
     payload = case.payload(request.reason, context, document)
     return stepped(case, entered, EventType.CREATED, None, roles, payload, **members)
 
@@ -135,8 +135,7 @@ def revise(case: Case) -> Decision:
         )
         course = course_of(case, REVISE, as_step, roles)
         taken = course.take()
-        context = (request.context or {}) | course.assigned(taken)
-        payload = case.payload(request.reason, context, document)
+        payload = case.payload(request.reason, course.context(taken), document)
         return stepped(case, taken, EventType.REVISED, REVISE, roles, payload, digest=digest)
     return case.event(
         EventType.REVISED,

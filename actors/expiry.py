@@ -49,7 +49,7 @@ def expire(case: Case) -> Decision:
     try:
         course = course_of(case, timer.event, asked, [])
         taken = course.take()
-        assigned = course.assigned(taken)
+        assigned = course.context(taken)
     except CommandError as refusal:
         if isinstance(refusal.__cause__, RunawayError):
             raise

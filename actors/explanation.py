@@ -95,6 +95,6 @@ class _Look:
         if accepts:
             course.roles = permitting_roles(course.principal, self.needed, event)
         taken = course.take()
-        self.actions = recorded(taken)
+        self.actions = list(recorded(taken.actions))
         course.assigned(taken)  # It refuses where an assignment has no value.
         return state_name(taken.leaves)

@@ -6,7 +6,8 @@ Not here: what built-in guards ask (`builtin_guards.py`), how a guard is spelled
           (`protocol.lifecycle.guards`).
 """
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from actors.builtin_guards import GUARDS
 from actors.question import Question
@@ -31,12 +32,14 @@ _KINDS: Final = {str: "a text", int: "a number", float: "a number", list: "a lis
 def refusal_of(form: object, question: Question) -> CommandError | None:
     """Return why the guard `form` refuses, None when it does not.
 
-    `details.guard` is the part that refused, by its name if it has one, `details.because` what the lifecycle says about it,
-    `details.error` why it could not be answered.
+    `details.guard` is the part that refused, by its name if it has one, `details.because` what the
+    lifecycle says about it, `details.error` why it could not be answered.
     """
+    refusal = _ASK[type(form)](form, question)
+    if refusal is None:
+        return None
     assert isinstance(form, GuardForm)
-    refusal = _ask(form, question)
-    if refusal is not None and form.because is not None:
+    if form.because is not None:
         say_because(refusal, form.because)
     return refusal
 
@@ -48,23 +51,16 @@ def say_because(refusal: CommandError, because: str) -> None:
     refusal.args = (refusal.message,)
 
 
-def _ask(form: GuardForm, question: Question) -> CommandError | None:  # noqa: PLR0911 (a table)
-    match form:
-        case Builtin(name=name, arguments=arguments):
-            return GUARDS[name](question, *arguments)
-        case Cel():
-            return _expression(form, question)
-        case And(guards=guards):
-            refusals = (refusal_of(guard, question) for guard in guards)
-            return next((refusal for refusal in refusals if refusal is not None), None)
-        case Or():
-            return _any(form, question)
-        case Not():
-            return _not(form, question)
-        case In():
-            return _in(form, question)
-        case Named():
-            return _named(form, question)
+def _built_in(form: Builtin, question: Question) -> CommandError | None:
+    return GUARDS[form.name](question, *form.arguments)
+
+
+def _all(form: And, question: Question) -> CommandError | None:
+    for guard in form.guards:
+        refusal = refusal_of(guard, question)
+        if refusal is not None:
+            return refusal
+    return None
 
 
 def _named(form: Named, question: Question) -> CommandError | None:
@@ -128,3 +124,15 @@ def _unanswered(form: GuardForm, error: str) -> GuardRejectedError:
     refusal = _rejected(form, f"{describe(form)} could not be answered: {error}")
     refusal.details[_UNANSWERED] = error
     return refusal
+
+
+# By its class: on the way of every command a look-up is a third of what `match` takes.
+_ASK: Final[dict[type, Callable[[Any, Question], CommandError | None]]] = {
+    Builtin: _built_in,
+    Cel: _expression,
+    And: _all,
+    Or: _any,
+    Not: _not,
+    In: _in,
+    Named: _named,
+}

@@ -53,7 +53,7 @@ def transition(case: Case) -> Decision:
         EventType.TRANSITIONED,
         event,
         roles,
-        case.payload(request.reason, (request.context or {}) | course.assigned(taken)),
+        case.payload(request.reason, course.context(taken)),
     )
 
 

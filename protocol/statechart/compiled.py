@@ -136,6 +136,8 @@ class Chart:
 
     def accepts(self, leaves: tuple[str, ...], event: str) -> bool:
         """Tell whether an active state has a candidate for `event`, and somebody may send it."""
+        if len(leaves) == 1:  # The way of nearly every command.
+            return bool(self.candidates(leaves[0], event)) and not is_reserved(event)
         return not is_reserved(event) and any(self.candidates(leaf, event) for leaf in leaves)
 
     def events(self, leaves: tuple[str, ...]) -> list[str]:

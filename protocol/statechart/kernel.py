@@ -75,8 +75,14 @@ class Macrostep:
 
 def start(chart: Chart, allows: Allows) -> Macrostep:
     """Return the step that enters the chart; `RunawayError` when it never ends."""
+    known = chart.memo.get(None)
+    if isinstance(known, Macrostep):
+        return known
     first = enter_chart(chart)
-    return _settle(chart, None, first, {}, (), allows)
+    result = _settle(chart, None, first, {}, (), allows)
+    if _is_settled(chart, first):
+        chart.memo[None] = result  # No guard was asked.
+    return result
 
 
 def step(

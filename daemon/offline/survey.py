@@ -54,6 +54,7 @@ class Survey:
         self.end = NOTHING
         self.is_torn = False  # The last batch is what a power cut leaves; a start cuts it.
         self.segments: list[int] = []
+        self.log_hashes_before: dict[int, bytes | None] = {}  # By the segment's first seq.
         self._disk = disk
         self._directory = data_directory
         self._events = 0
@@ -107,6 +108,7 @@ class Survey:
         for first, next_first in zip(self.segments, nexts, strict=True):
             path = segment_path(self._directory, first)
             content = self._disk.read(path)
+            self.log_hashes_before[first] = log_hash
             scanner = SegmentScanner(path, first, content, log_hash, next_first)
             for found in scanner.run():
                 if isinstance(found, Gap):

@@ -16,6 +16,7 @@ from daemon.store import FileStore
 from protocol.errors import CorruptError
 from protocol.events import CommittedEvent
 from protocol.lifecycle.registry import LifecycleRegistry
+from protocol.replies import ManifestSummary
 from protocol.snapshots import encode_snapshot, replay
 from tests.conformance.event_store import Follower
 from tests.support.events import Chain
@@ -92,12 +93,14 @@ async def read_all(store: FileStore) -> Contents:
     Raises:
         CorruptError: something stored is damaged.
     """
-    ids = sorted(row.manifest_id for row in store.summaries())
-    states, lines = {}, {}
-    for manifest_id in ids:
+    rows = {row.manifest_id: row for row in store.summaries()}
+    states: dict[str, bytes] = {}
+    lines: dict[int, bytes] = {}
+    for manifest_id in sorted(rows):
         loaded = await store.load(manifest_id)
         state = replay(loaded.tail, loaded.snapshot)
         assert state is not None
+        assert rows[manifest_id] == ManifestSummary.of(state)
         states[manifest_id] = encode_snapshot(state)
         history = await store.history(manifest_id, 0, 1000)
         lines |= {event.seq: event.line for event in history}

@@ -94,7 +94,9 @@ class JournalRemedies:
         region = content[: gap.end_offset]
         known = self._known(gap, region[gap.offset :])
         mended = (
-            rebuild(gap.error, region, known, gap.log_hash) if gap.offset < len(region) else None
+            rebuild(gap.error, region, known, gap.log_hash, lines_suffice=True)
+            if gap.offset < len(region)
+            else None
         )
         if mended is None and self._is_whole_header(gap):
             self._check_known(gap.first_seq, _wanted(gap), known)

@@ -1,0 +1,142 @@
+"""docs/lifecycles.md is run as its reader would run it: nothing in it is only claimed.
+
+Each chapter begins in an empty folder. What a fenced block is for is told by its kind, and by its
+first line:
+
+    toml      `# NAME` writes that file
+    console   `$ command` lines and what they print; `…` stands for what is not the same each time
+    sh        `manifestd --dev …`: that daemon runs from here on
+    mermaid   `%% command`: what that command prints
+"""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from manifestctl.testing import Daemon
+from protocol.lifecycle.cel_syntax import VARIABLES
+from protocol.lifecycle.guards import BUILT_INS
+from protocol.lifecycle.members import LIFECYCLE, STATE, TRANSITION
+from protocol.record import ACTIONS
+from tests.support.daemon_process import short_folder
+from tests.support.questions import approval, question
+from tests.support.transcripts import Block, blocks_of, is_shown, run, shell_environment, steps_of
+
+TEXT: Final = (Path(__file__).parents[2] / "docs/lifecycles.md").read_text()
+CHAPTERS: Final = [f"## {chapter}" for chapter in re.split(r"^## ", TEXT, flags=re.MULTILINE)[1:]]
+_FILE: Final = re.compile(r"# ([\w.-]+)\n")
+_CODE: Final = re.compile(r"`([^`]+)`")
+
+
+class Reader:
+    """Does what a chapter shows, in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.daemon: Daemon | None = None
+        self._own = {"XDG_RUNTIME_DIR": str(folder)}  # No socket of another daemon's.
+        self.environment: Mapping[str, str] = shell_environment(self._own)
+
+    def do(self, block: Block) -> None:
+        """Do what one block shows; `AssertionError` where it turns out otherwise."""
+        kinds = {
+            "toml": self.write,
+            "console": self.type_in,
+            "sh": self.start,
+            "mermaid": self.compare,
+        }
+        assert block.kind in kinds, f"line {block.line}: nobody runs {block.kind!r} blocks"
+        kinds[block.kind](block.text)
+
+    def write(self, text: str) -> None:
+        named = _FILE.match(text)
+        assert named is not None, f"this file has no name:\n{text}"
+        (self.folder / named[1]).write_text(text)
+
+    def type_in(self, text: str) -> None:
+        for step in steps_of(text):
+            if step.command.startswith("manifestd --dev"):
+                self.close()
+            printed = run(step.command, self.folder, self.environment)
+            assert is_shown(printed, step.output), f"$ {step.command}\n{printed}"
+
+    def start(self, text: str) -> None:
+        program, *arguments = shlex.split(text)
+        assert program == "manifestd"
+        assert arguments.pop(0) == "--dev"
+        options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+        data_dir = self.folder / options.pop("--data-dir", "temporary")
+        files = [(name, str(self.folder / file)) for name, file in options.items()]
+        self.close()
+        self.daemon = Daemon(data_dir, arguments=[part for pair in files for part in pair])
+        self.daemon.start()
+        self.environment = shell_environment(self.daemon.environ | self._own)
+
+    def compare(self, text: str) -> None:
+        first, _, drawing = text.partition("\n")
+        assert first.startswith("%% ")
+        assert run(first.removeprefix("%% "), self.folder, self.environment) == drawing
+
+    def close(self) -> None:
+        """Stop the daemon."""
+        if self.daemon is not None:
+            self.daemon.close()
+            self.daemon = None
+
+
+@pytest.fixture
+def reader() -> Iterator[Reader]:
+    with short_folder() as folder:
+        reading = Reader(folder)
+        yield reading
+        reading.close()
+
+
+def title_of(chapter: str) -> str:
+    return chapter.partition("\n")[0].removeprefix("## ")
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=title_of)
+def test_what_a_chapter_shows_is_what_happens(chapter: str, reader: Reader) -> None:
+    for block in blocks_of(chapter):
+        reader.do(block)
+
+
+def test_every_example_is_in_a_chapter() -> None:
+    assert "```" not in TEXT.partition("\n## ")[0]
+    assert len(re.findall(r"^```", TEXT, re.MULTILINE)) == 2 * len(list(blocks_of(TEXT)))
+
+
+def rows_below(heading: str) -> list[str]:
+    """Return what the rows of the first table below `heading` are about."""
+    _, found, below = TEXT.partition(f"\n{heading}\n")
+    assert found, heading
+    table = re.search(r"^\|(?:.*\n\|)*.*$", below, re.MULTILINE)  # Lines that begin with a bar.
+    assert table is not None
+    rows = re.findall(r"^\| (`[^|]+) \|", table[0], re.MULTILINE)
+    return [name for row in rows for name in _CODE.findall(row)]
+
+
+def test_the_tables_have_what_there_is() -> None:
+    assert [name.partition("(")[0] for name in rows_below("### Built-in guards")] == [*BUILT_INS]
+    assert rows_below("## Actions") == [*ACTIONS]
+    assert rows_below("### Expressions") == [*VARIABLES]
+    assert sorted(rows_below("| in the file | |")) == sorted(LIFECYCLE)
+    assert sorted(rows_below("| in a state | |")) == sorted(STATE)
+    assert sorted(rows_below("| in a transition | |")) == sorted(TRANSITION)
+
+
+@pytest.mark.parametrize("variable", ["state", "principal", "command", "approvals"])
+def test_the_members_of_variables_are_those_that_expressions_see(variable: str) -> None:
+    value = question(approvals=(approval("bob"),)).variables[variable]
+    members = value[0] if isinstance(value, list) else value
+    below = TEXT.partition("\n### Expressions\n")[2]
+    row = re.search(rf"^\| `{variable}` \| (.*) \|$", below, re.MULTILINE)
+    assert row is not None
+    told = _CODE.findall(re.sub(r"\([^)]*\)", "", row[1]))
+
+    assert told == [*members]

@@ -110,14 +110,14 @@ def revise(case: Case) -> Decision:
     """Replace the document, or merge a patch into it, where the state lets it change.
 
     Where the state takes the event `revise`, the revision is a step too: of a registered manifest
-    it opens the next one.
+    it opens the next one. A state that takes any event (`*`) did not mean its document by that.
     """
     request, state = case.request, case.state
     assert isinstance(request, Revise)
     assert state is not None
     lifecycle = case.rules.lifecycles.get(state.lifecycle)
-    is_step = lifecycle.chart.accepts(state.states, REVISE)
-    needed = (lifecycle.roles_for(REVISE) if is_step else None) or OP_BY_REQUEST[Revise].roles
+    is_step = lifecycle.takes_by_name(state.states, REVISE)
+    needed = revising_roles(lifecycle, is_step=is_step)
     roles = permitting_roles(case.principal, needed, "revise a manifest")
     if not is_step and not lifecycle.is_mutable(state.states):
         raise frozen(state, lifecycle)
@@ -146,6 +146,12 @@ def revise(case: Case) -> Decision:
         event=None,
         timers=state.timers,
     )
+
+
+def revising_roles(lifecycle: Lifecycle, *, is_step: bool) -> list[str]:
+    """Return the roles that permit a revision, which `is_step` of the lifecycle or none."""
+    needed = lifecycle.roles_for(REVISE) if is_step else None
+    return list(OP_BY_REQUEST[Revise].roles or ()) if needed is None else needed
 
 
 def frozen(state: StateSnapshot, lifecycle: Lifecycle) -> ImmutableError:

@@ -84,6 +84,11 @@ class Lifecycle:
         """Tell whether any state has a transition for `event`."""
         return not is_reserved(event) and any(matches(one, event) for one in self.events)
 
+    def takes_by_name(self, states: tuple[str, ...], event: str) -> bool:
+        """Tell whether `states` have a transition for `event`, and not only one for any (`*`)."""
+        found = (one for leaf in states for one in self.chart.candidates(leaf, event))
+        return any(one.event != "*" for one in found)
+
     def roles_for(self, event: str) -> list[str] | None:
         """Return the roles that permit `event`, or None when every role does.
 

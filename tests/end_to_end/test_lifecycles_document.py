@@ -18,10 +18,21 @@ from typing import Final
 import pytest
 
 from manifestctl.testing import Daemon
-from protocol.lifecycle.cel_syntax import VARIABLES
+from protocol import limits
+from protocol.lifecycle import (
+    cel_costs,
+    cel_syntax,
+    delays,
+    guard_checks,
+    guards,
+    members,
+    patterns,
+    places,
+    reader,
+)
 from protocol.lifecycle.guards import BUILT_INS
-from protocol.lifecycle.members import LIFECYCLE, STATE, TRANSITION
 from protocol.record import ACTIONS
+from protocol.statechart import compiler, kernel
 from tests.support.daemon_process import short_folder
 from tests.support.questions import approval, question
 from tests.support.transcripts import Block, blocks_of, is_shown, run, shell_environment, steps_of
@@ -89,7 +100,7 @@ class Reader:
 
 
 @pytest.fixture
-def reader() -> Iterator[Reader]:
+def follower() -> Iterator[Reader]:
     with short_folder() as folder:
         reading = Reader(folder)
         yield reading
@@ -101,9 +112,9 @@ def title_of(chapter: str) -> str:
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=title_of)
-def test_what_a_chapter_shows_is_what_happens(chapter: str, reader: Reader) -> None:
+def test_what_a_chapter_shows_is_what_happens(chapter: str, follower: Reader) -> None:
     for block in blocks_of(chapter):
-        reader.do(block)
+        follower.do(block)
 
 
 def test_every_example_is_in_a_chapter() -> None:
@@ -124,10 +135,10 @@ def rows_below(heading: str) -> list[str]:
 def test_the_tables_have_what_there_is() -> None:
     assert [name.partition("(")[0] for name in rows_below("### Built-in guards")] == [*BUILT_INS]
     assert rows_below("## Actions") == [*ACTIONS]
-    assert rows_below("### Expressions") == [*VARIABLES]
-    assert sorted(rows_below("| in the file | |")) == sorted(LIFECYCLE)
-    assert sorted(rows_below("| in a state | |")) == sorted(STATE)
-    assert sorted(rows_below("| in a transition | |")) == sorted(TRANSITION)
+    assert rows_below("### Expressions") == [*cel_syntax.VARIABLES]
+    assert sorted(rows_below("| in the file | |")) == sorted(members.LIFECYCLE)
+    assert sorted(rows_below("| in a state | |")) == sorted(members.STATE)
+    assert sorted(rows_below("| in a transition | |")) == sorted(members.TRANSITION)
 
 
 @pytest.mark.parametrize("variable", ["state", "principal", "command", "approvals"])
@@ -140,3 +151,33 @@ def test_the_members_of_variables_are_those_that_expressions_see(variable: str) 
     told = _CODE.findall(re.sub(r"\([^)]*\)", "", row[1]))
 
     assert told == [*members]
+
+
+LIMITS: Final = {
+    "a file": f"{reader.FILE_SIZE_MAX >> 20} MiB, {places.VALUES_MAX:,} keys and list items",
+    "states": f"{members.STATES_MAX}, {members.STATES_DEPTH_MAX} deep; "
+    f"{compiler.ACTIVE_MAX} leaves active at once",
+    "transitions": f"{compiler.TRANSITIONS_MAX:,}; {members.TARGETS_MAX} targets each",
+    "names of states and events": "64 characters",
+    "steps that follow from one event": f"{kernel.MICROSTEPS_MAX}",
+    "timers armed on one manifest": f"{limits.TIMERS_MAX}",
+    "a time limit": f"{delays.DELAY_MS_MAX // (365 * 86_400_000)} years",
+    "a guard, its names written out": f"{guards.GUARD_SIZE_MAX} parts, "
+    f"{guards.GUARD_DEPTH_MAX} deep",
+    "`approvals_at_least`": f"{guards.COUNT_MAX:,}",
+    "an expression": f"{cel_syntax.SOURCE_SIZE_MAX:,} characters, "
+    f"{cel_syntax.TOKENS_MAX} words and signs, {cel_syntax.DEPTH_MAX} deep, "
+    f"{cel_syntax.MACROS_MAX} loops, {cel_syntax.MACRO_DEPTH_MAX} in one another",
+    "a pattern of `matches`": f"{patterns.PATTERN_SIZE_MAX} characters; "
+    f"{guard_checks.PATTERNS_MAX} of them in a file",
+    "what the guards of one command cost": f"{cel_costs.STEPS_MAX // 10_000} ms, "
+    "reckoned before they are evaluated",
+    "a manifest's `context`": f"{limits.CONTEXT_SIZE_MAX >> 10} KiB",
+}
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    below = TEXT.partition("\n## Limits\n")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| (.+) \| (.+) \|$", below, re.MULTILINE)
+
+    assert dict(told) == LIMITS

@@ -74,7 +74,7 @@ def test_what_refused_is_named_once_and_without_what_only_holds_it_together() ->
     step = "guards = { four_eyes = false, urn_free = false, reason_given = false }"
 
     assert asked(guard, f'{step}, refused = "four_eyes"') == (
-        "step 1 (go): expected a refusal by 'four_eyes', it was refused by urn_free and reason_given"
+        "step 1 (go): expected a refusal by 'four_eyes', it was refused by 'urn_free' and 'reason_given'"
     )
 
 

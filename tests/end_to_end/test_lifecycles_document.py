@@ -117,9 +117,31 @@ def test_what_a_chapter_shows_is_what_happens(chapter: str, follower: Reader) ->
         follower.do(block)
 
 
-def test_every_example_is_in_a_chapter() -> None:
-    assert "```" not in TEXT.partition("\n## ")[0]
-    assert len(re.findall(r"^```", TEXT, re.MULTILINE)) == 2 * len(list(blocks_of(TEXT)))
+def test_every_example_is_in_a_chapter_and_none_is_hidden_from_the_test() -> None:
+    fences = re.findall(r"^.*(?:```|~~~).*$", TEXT, re.MULTILINE)
+
+    assert len(fences) == 2 * sum(len(list(blocks_of(chapter))) for chapter in CHAPTERS)
+    outside = re.sub(r"^```.*?^```", "", TEXT, flags=re.DOTALL | re.MULTILINE)
+    assert not re.search(r"^(?: {4}|\t)\S", outside, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("```yaml\na: 1\n```\n", "nobody runs 'yaml' blocks"),
+        ("```\na\n```\n", "nobody runs '' blocks"),
+        ("```toml\nid = 'a'\n```\n", "this file has no name"),
+        ("```console\n$ echo a\nb\n```\n", r"\$ echo a"),
+        ("```console\n$ echo a\n$ echo b\nb\n```\n", r"\$ echo a"),
+        ("```console\n$ echo a\na\n…\nb\n```\n", r"\$ echo a"),
+        ("```mermaid\n%% echo a\nb\n```\n", "a"),
+    ],
+)
+def test_what_is_not_so_fails(text: str, what: str, follower: Reader) -> None:
+    [block] = blocks_of(text)
+
+    with pytest.raises(AssertionError, match=what):
+        follower.do(block)
 
 
 def rows_below(heading: str) -> list[str]:

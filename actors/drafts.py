@@ -193,7 +193,8 @@ def comment(case: Case) -> Decision:
     assert isinstance(request, Comment)
     assert state is not None
     case.rules.lifecycles.get(state.lifecycle)  # The answer will say what it allows.
-    roles = permitting_roles(case.principal, OP_BY_REQUEST[Comment].roles, "comment")
+    needed = [*(OP_BY_REQUEST[Comment].roles or ()), *case.rules.lifecycles.own_roles()]
+    roles = permitting_roles(case.principal, needed, "comment")
     return case.event(
         EventType.COMMENTED,
         roles,

@@ -96,7 +96,7 @@ class Revert(Write, tag="revert", kw_only=True):
 
 
 class Comment(Write, tag="comment", kw_only=True):
-    """A remark; changes nothing but the version."""
+    """A remark; changes nothing but the version. Roles of a lifecycle's own permit it, too."""
 
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_SIZE_MAX)]
 

@@ -6,7 +6,18 @@ from actors.rules import Rules
 from protocol.commands import Get, Lookup, Revert
 from protocol.principals import EVERYDAY_ROLES, Peer
 from protocol.replies import LookupResult, TransitionResult
-from tests.support.engines import ALICE, BOB, CAROL, URN, House, create, open_house, revise, step
+from tests.support.engines import (
+    ALICE,
+    BOB,
+    CAROL,
+    URN,
+    House,
+    comment,
+    create,
+    open_house,
+    revise,
+    step,
+)
 from tests.support.memory_store import MemoryDisk
 from tests.support.timed import fired, pass_time, settings
 from tests.support.virtual_clock import VirtualClock
@@ -245,6 +256,15 @@ async def test_only_an_author_opens_a_revision() -> None:
         error = await house.refusal(revise(b'{"name":"echo","version":"2.0.0"}'), SAM)
 
         assert (error.code, error.details["roles_needed"]) == ("FORBIDDEN", ["author"])
+
+
+async def test_who_signs_off_may_comment_and_who_only_reads_may_not() -> None:
+    async with open_house(rules=RULES) as house:
+        await house.ask(create())
+
+        assert (await house.ask(comment("The lawyer is on it."), LEO)).version == 2
+        reader = Peer(name="rita", roles=frozenset({"reader", "auditor"}))
+        assert (await house.refusal(comment(), reader)).code == "FORBIDDEN"
 
 
 async def test_a_trial_of_a_sign_off_says_where_it_would_lead_and_leads_nowhere() -> None:

@@ -302,3 +302,17 @@ async def test_get_says_what_is_registered_and_which_timers_run() -> None:
         timers = (await house.ask(Get(manifest_id="m"))).timers
 
         assert [(one.event, one.state) for one in timers] == [("after.PENDING.1", "PENDING")]
+
+
+async def test_nobody_writes_what_the_lifecycle_computes() -> None:
+    async with open_house(rules=RULES) as house:
+        forged = {"replaced_by": "evil@1.0.0"}
+        early = await house.refusal(create(context=forged))
+        await _register(house)
+        error = await house.refusal(step("deprecate", reason="x", context=forged), CAROL)
+        revised = revise(b'{"name":"echo","version":"1.0.1"}', context=forged)
+        later = await house.refusal(revised)
+
+        for refusal in (early, error, later):
+            assert (refusal.code, refusal.path) == ("BAD_REQUEST", "/context/replaced_by")
+        assert "replaced_by" not in (await house.get()).context

@@ -7,6 +7,10 @@ import pytest
 
 from tests.tidy.sources import Source, is_ours, is_test, python_files
 
+pytestmark = (
+    pytest.mark.no_cover
+)  # What it runs is covered elsewhere; measured, it takes many times as long.
+
 DISK = "daemon/journal/disk.py"
 SYNCS = {"fsync", "fdatasync", "syncfs", "sync_file_range"}
 ZMQ_HOMES = ("daemon/transport/", "manifestctl/")

@@ -24,6 +24,10 @@ from tests.unit.journal.journals import (
     whole_copy,
 )
 
+pytestmark = (
+    pytest.mark.no_cover
+)  # What it runs is covered elsewhere; measured, it takes many times as long.
+
 CONTENT = journal_bytes([1, 2])
 FIRST_SIZE = len(journal_bytes([1]))
 LINES = [one.line for one in events(1, 3)]

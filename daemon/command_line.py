@@ -1,4 +1,7 @@
-"""`manifestd`: flags in, exit status out (0, 2, 70, 74, 75, 78; design 4)."""
+"""`manifestd`: flags in, exit status out (0, 2, 70, 74, 75, 78; design 4).
+
+Without a command it is the daemon; the commands are in `daemon/offline/`.
+"""
 
 import argparse
 import asyncio
@@ -8,13 +11,15 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from daemon.errors import ConfigurationError, DaemonError, DiskFailedError
+from daemon.offline import COMMANDS, run_command
 from daemon.packaging import ForeignPackageError, verify_packages
+from protocol.errors import did_you_mean
 
 if TYPE_CHECKING:
     from daemon.configuration import Configuration
@@ -28,19 +33,24 @@ INTERRUPTED_STATUS: Final = 130  # 128 + SIGINT, as a shell says it.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `manifestd` and return its exit status."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = _parser()
+    if arguments and not arguments[0].startswith("-"):
+        _check_command(arguments[0], parser)
+        return _guarded(lambda: run_command(arguments[0], arguments[1:]))
+    options = parser.parse_args(arguments)
+    return _guarded(lambda: _daemon(options))
+
+
+def _guarded(work: Callable[[], int]) -> int:
+    """Return the exit status of `work`; errors become a message and theirs."""
     try:
         verify_packages()
     except ForeignPackageError as error:
         print(f"manifestd: {error}", file=sys.stderr)
         return CONFIGURATION_STATUS
     try:
-        with ExitStack() as stack:
-            configuration = _configure(options, stack)
-            _check_endpoints(configuration)
-            if options.check_config:
-                return _check(configuration, options)
-            return _run(configuration, options)
+        return work()
     except KeyboardInterrupt:  # Before the daemon listens to signals; nothing is open yet.
         return INTERRUPTED_STATUS
     except DaemonError as error:
@@ -51,11 +61,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_status
 
 
+def _daemon(options: argparse.Namespace) -> int:
+    with ExitStack() as stack:
+        configuration = _configure(options, stack)
+        _check_endpoints(configuration)
+        if options.check_config:
+            return _check(configuration, options)
+        return _run(configuration, options)
+
+
+def _check_command(name: str, parser: argparse.ArgumentParser) -> None:
+    """End with usage and status 2 unless there is a command `name`."""
+    if name not in COMMANDS:
+        near = did_you_mean(name, list(COMMANDS))
+        hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(COMMANDS)}"
+        parser.error(f"there is no command {name!r}; {hint}")
+
+
 def _parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    commands = [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
     parser = argparse.ArgumentParser(
         prog="manifestd",
+        usage="%(prog)s [options]\n       %(prog)s COMMAND --data-dir DIR [options]",
         description="Takes agent manifests through their lifecycle, one actor per manifest.",
-        epilog="To try it: manifestd --dev",
+        epilog="\n".join(
+            [
+                "commands, for a store that no daemon has open (manifestd COMMAND --help):",
+                *commands,
+                "",
+                "To try it: manifestd --dev",
+            ]
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", metavar="FILE", type=_path, help="manifestd.toml")
     parser.add_argument("--data-dir", metavar="DIR", type=_path, help="where everything is kept")

@@ -1,0 +1,25 @@
+"""What needs no running daemon: `manifestd COMMAND … --data-dir DIR` on a store nobody has open.
+
+A command is a module of this package with its name and `run(arguments) -> exit status`, and a line
+in `COMMANDS`. It is imported only when it is asked for.
+
+Assume:   a command raises `DaemonError` for what ends it; `daemon/command_line.py` prints the
+          message and ends with its exit status.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
+
+# Command -> what `manifestd --help` says about it.
+COMMANDS: Final[dict[str, str]] = {
+    "fsck": "say what is damaged in a store and what can be rebuilt; --repair does it",
+    "verify": "check every byte of a store; changes nothing",
+}
+
+
+def run_command(name: str, arguments: Sequence[str]) -> int:
+    """Run the offline command `name`, one of `COMMANDS`, and return its exit status."""
+    module = import_module(f"daemon.offline.{name}")
+    status: int = module.run(list(arguments))
+    return status

@@ -1,0 +1,77 @@
+"""What the offline commands have in common: their parser, the lock, where the store is.
+
+Promise:  a store that a daemon has open is not touched (`StoreLockedError`, exit 75).
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from daemon.archive.identity import IDENTITY_NAME
+from daemon.archive.opening import LOCK_NAME
+from daemon.errors import ConfigurationError, DiskFailedError, StoreLockedError
+from daemon.journal.disk import Disk
+
+
+def offline_parser(name: str, description: str, examples: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of `manifestd NAME` with `--data-dir`; `examples` are command lines."""
+    parser = argparse.ArgumentParser(
+        prog=f"manifestd {name}",
+        description=description,
+        epilog="\n".join(["examples:", *(f"  {example}" for example in examples)]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        type=_directory,
+        required=True,
+        help="the store; no daemon may have it open",
+    )
+    return parser
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` the option `-o text|json`."""
+    parser.add_argument(
+        *("-o", "--output"), choices=("text", "json"), default="text", help="text is the default"
+    )
+
+
+@contextmanager
+def locked_store(disk: Disk, data_directory: Path) -> Iterator[None]:
+    """Hold the lock of an existing store; the lock's file is not made, so that nothing changes.
+
+    Raises:
+        ConfigurationError: there is no store in `data_directory`.
+        StoreLockedError: a daemon works on it.
+        DiskFailedError: the disk failed.
+    """
+    names = disk.list_names(data_directory)
+    if not names:
+        message = f"there is no store in {data_directory}; give the daemon's --data-dir"
+        raise ConfigurationError(message)
+    if LOCK_NAME not in names:  # No daemon ever opened this copy.
+        if IDENTITY_NAME not in names and "journal" not in names:
+            message = f"{data_directory} is no store: it has neither {IDENTITY_NAME} nor journal/"
+            raise ConfigurationError(message)
+        yield
+        return
+    try:
+        lock = disk.lock(data_directory / LOCK_NAME)
+    except BlockingIOError as error:
+        raise StoreLockedError(data_directory) from error
+    except OSError as error:
+        what = f"locking {data_directory}"
+        raise DiskFailedError(what, error) from error
+    try:
+        yield
+    finally:
+        disk.unlock(lock)
+
+
+def _directory(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("a path is not empty")
+    return Path(text).absolute()

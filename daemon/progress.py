@@ -4,6 +4,8 @@ Not here: what an event holds and when it is worth sending (`protocol.progress`)
 """
 
 import asyncio
+import sys
+import time
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +16,11 @@ from daemon.journal.disk import OperatingSystemDisk
 from daemon.journal.segment import JOURNAL_NAME, segment_first
 from daemon.readiness import ServiceManager
 from protocol.progress import (
+    Clock,
     ProgressEvent,
     ProgressReporter,
     ProgressSink,
+    progress_output,
     progress_text,
     progress_topic,
 )
@@ -24,6 +28,16 @@ from protocol.progress import (
 RECOVERY: Final = "recovery"
 RECOVERY_STAGES: Final = ("index", "journal", "manifests")
 VERIFY: Final = "verify"
+
+
+def terminal_reporter(form: str) -> ProgressReporter:
+    """Return a reporter that writes to standard error, in one of `protocol.progress.FORMS`."""
+
+    def sink(event: ProgressEvent) -> None:
+        sys.stderr.write(progress_output(event, form, is_terminal=sys.stderr.isatty()))
+        sys.stderr.flush()
+
+    return ProgressReporter(sink, Clock(time.time_ns, time.monotonic_ns))
 
 
 def published(publisher: Publisher, manager: ServiceManager | None = None) -> ProgressSink:

@@ -75,6 +75,24 @@ def progress_text(event: ProgressEvent) -> str:
     return f"{event.operation} {event.overall_progress:.0%}{stage}"
 
 
+FORMS: Final = (
+    "auto",
+    "none",
+    "text",
+    "json",
+)  # What a command line offers; `auto`: if a terminal.
+_LAST: Final = (ProgressType.COMPLETE, ProgressType.ERROR)
+
+
+def progress_output(event: ProgressEvent, form: str, *, is_terminal: bool) -> str:
+    """Return what to write for the event in one of `FORMS`; text is one line, written over."""
+    if form == "json":
+        return f"{msgspec.json.encode(event).decode()}\n"
+    if form == "text" or (form == "auto" and is_terminal):
+        return f"\r\x1b[K{progress_text(event)}" + ("\n" if event.type in _LAST else "")
+    return ""
+
+
 ProgressSink = Callable[[ProgressEvent], None]
 
 

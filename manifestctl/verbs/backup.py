@@ -11,11 +11,11 @@ import msgspec
 
 from manifestctl.arguments import Verb
 from manifestctl.durable_file import DurableFile, FileError
-from manifestctl.progress_line import FORMS, progress_reporter
+from manifestctl.progress_line import progress_reporter
 from manifestctl.session import Session
 from protocol.backup import BackupEnd, BackupError, BackupHeader, BackupReader
 from protocol.errors import CorruptError, StorageFullError
-from protocol.progress import ProgressReporter
+from protocol.progress import FORMS, ProgressReporter
 
 if TYPE_CHECKING:
     from manifestctl.backup_pages import BackupPages

@@ -36,8 +36,9 @@ from protocol.events import GENESIS, CommittedEvent
 if TYPE_CHECKING:
     from protocol.replies import ManifestSummary
 
-CHUNK_EVENTS: Final = 2048
-CHUNK_SIZE_BYTES: Final = 8 << 20
+CHUNK_EVENTS: Final = 16_384  # Each manifest in a chunk is written once: 200 us and four files.
+CHUNK_SIZE_BYTES: Final = 16 << 20
+BATCH_EVENTS: Final = 256  # A page of the feed reads whole batches.
 
 
 class UnsyncedDisk(OperatingSystemDisk):
@@ -90,11 +91,11 @@ class StoreBuilder:
         self._chunk.append(event)
         self._chunk_size_bytes += len(event.line)
         if len(self._chunk) >= CHUNK_EVENTS or self._chunk_size_bytes >= CHUNK_SIZE_BYTES:
-            self._flush()
+            self.flush()
 
     def finish(self, identity: StoreIdentity, disk: Disk) -> None:
         """Write what is left and sync everything by `disk`. Errors: as `add`."""
-        self._flush()
+        self.flush()
         IndexFile(self._disk, self._directory, None).rewrite(self._rows.values(), self.end.seq)
         if self.end.seq:
             write_checkpoint(self._disk, self._directory, self.end)
@@ -102,17 +103,13 @@ class StoreBuilder:
         self._disk.write(self._directory / IDENTITY_NAME, identity.encode())
         disk.sync_filesystem(self._directory)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what was added. Errors: as `add`."""
         events, self._chunk, self._chunk_size_bytes = self._chunk, [], 0
         if not events:
             return
-        batch = encode_batch(events, self.end.log_hash)
-        over = self._segment_size_bytes + len(batch.data) > self._segment_size_bytes_max
-        if self._segment is None or over:
-            self._segment = segment_path(self._directory, events[0].seq)
-            self._segment_size_bytes = 0
-        self._disk.append(self._segment, batch.data)
-        self._segment_size_bytes += len(batch.data)
+        for start in range(0, len(events), BATCH_EVENTS):
+            self._write_batch(events[start : start + BATCH_EVENTS])
         dirty: dict[str, DirtyManifest] = {}
         for event in events:
             manifest_id = event.core.manifest_id
@@ -120,6 +117,15 @@ class StoreBuilder:
             entry.events.append(event)
         for row in self._writer.write(tuple(dirty.values())):
             self._rows[row.manifest_id] = row
+
+    def _write_batch(self, events: list[CommittedEvent]) -> None:
+        batch = encode_batch(events, self.end.log_hash)
+        over = self._segment_size_bytes + len(batch.data) > self._segment_size_bytes_max
+        if self._segment is None or over:
+            self._segment = segment_path(self._directory, events[0].seq)
+            self._segment_size_bytes = 0
+        self._disk.append(self._segment, batch.data)
+        self._segment_size_bytes += len(batch.data)
         self.end = BatchEnd(events[-1].seq, batch.log_hash)
 
 

@@ -44,13 +44,15 @@ from protocol.progress import ProgressReporter
 from protocol.record import ReplayError
 
 STAGES: Final = ("events", "check")
-_MOVED: Final = (
+# What is moved up, in this order; the last one makes a store of the directory.
+MOVE_ORDER: Final = (
     JOURNAL_NAME,
     MANIFESTS_NAME,
     INDEX_NAME,
     LIFECYCLES_NAME,
     CHECKPOINT_NAME,
     CLEAN_NAME,
+    IDENTITY_NAME,
 )
 _NO_CONTENT: Final = frozenset({LOCK_NAME, "lost+found", RESTORING_NAME})
 Readline = Callable[[int], bytes]
@@ -139,6 +141,7 @@ class Restore:
                         builder.add(item)
                     last_seq = item.seq if reader.header is None else reader.header.seq
                     self._reporter.progress(item.seq / last_seq, seq=item.seq)
+            builder.flush()
         except BackupError as error:
             raise self._bad(str(error)) from error
         except ReplayError as error:
@@ -158,7 +161,7 @@ class Restore:
         now, header = timestamp(time.time_ns()), reader.header
         origin = {
             "store_id": None if header is None else header.store_id,
-            "seq": builder.end.seq or None,
+            "seq": builder.end.seq,
             "at": now,
         }
         store_id = str(uuid.uuid4())
@@ -167,14 +170,14 @@ class Restore:
         return StoreIdentity(store_id, now, restored_from=origin)
 
     def _move_up(self) -> None:
-        """Make the directory a store: everything but `store.json` first."""
+        """Make the directory a store."""
         disk, directory = self._disk, self._directory
         there = set(disk.list_names(self._staging))
-        for name in _MOVED:
+        for name in MOVE_ORDER:
+            if name == MOVE_ORDER[-1]:
+                disk.sync_directory(directory)
             if name in there:
                 disk.replace(self._staging / name, directory / name)
-        disk.sync_directory(directory)
-        disk.replace(self._staging / IDENTITY_NAME, directory / IDENTITY_NAME)
         disk.sync_directory(directory)
         self._staging.rmdir()
         disk.sync_directory(directory)
@@ -183,7 +186,7 @@ class Restore:
         """Refuse a directory that holds anything; clear what a killed restore left."""
         names = set(self._disk.list_names(self._directory))
         is_unfinished = RESTORING_NAME in names and IDENTITY_NAME not in names
-        found = sorted(names - _NO_CONTENT - set(_MOVED if is_unfinished else ()))
+        found = sorted(names - _NO_CONTENT - set(MOVE_ORDER if is_unfinished else ()))
         if found or (RESTORING_NAME in names and not is_unfinished):
             message = (
                 f"{self._directory} is not empty ({', '.join(found[:3])}); nothing was touched. "
@@ -193,7 +196,7 @@ class Restore:
         if not is_unfinished:
             return
         # Last the folder that says that the rest is ours.
-        for name in (*_MOVED, RESTORING_NAME):
+        for name in (*MOVE_ORDER, RESTORING_NAME):
             path = self._directory / name
             if path.is_dir():
                 shutil.rmtree(path)

@@ -8,7 +8,7 @@
     end       := {"end":{"events":S,"manifests":M,"log_hash":"L","sha256":"H"}}
                                                         H = sha256 of every byte before this line
 
-    `manifestctl export --events` writes lifecycle* event* alone; whoever reads it knows no S.
+    `manifestctl export --history` writes lifecycle* event* alone; whoever reads it knows no S.
 
 Promise:  what `BackupReader` lets pass to the end is what the store held: every line has its crc
           and hash, `seq` and every `version` are gapless, the hash chains and `log_hash` hold.
@@ -297,6 +297,11 @@ class BackupWriter:
         return line + b"\n"
 
 
+def is_frame(line: bytes) -> bool:
+    """Tell whether `line` is the first or the last one of a backup, and not of what is in it."""
+    return line.startswith((_HEADER, _END))
+
+
 def lifecycle_line(name: str, definition: bytes) -> bytes:
     """Return the line of a pinned definition, without a newline."""
     return msgspec.json.encode(PinnedLifecycle(lifecycle=name, definition=msgspec.Raw(definition)))
@@ -306,6 +311,6 @@ _DAMAGED: Final = "it is damaged: use another backup"
 _INCOMPLETE: Final = "a store's events are taken as a whole, from seq 1 on and in order"
 _NOT_ONE_FILE: Final = "give one file as it was written"
 _NO_HISTORY: Final = (
-    "take `manifestctl export --events` to move a store, or `manifestctl apply --bulk` to make "
+    "take `manifestctl export --history` to move a store, or `manifestctl apply --bulk` to make "
     "drafts of the documents"
 )

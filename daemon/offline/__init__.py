@@ -16,7 +16,7 @@ COMMANDS: Final[dict[str, str]] = {
     "fsck": "say what is damaged in a store and what can be rebuilt; --repair does it",
     "verify": "check every byte of a store; changes nothing",
     "restore": "make a store of a backup, in an empty directory",
-    "import": "make a store of `manifestctl export --events`, in an empty directory",
+    "import": "make a store of `manifestctl export --history`, in an empty directory",
 }
 # Where a command's name cannot be a module's.
 _MODULES: Final = {"import": "importing"}

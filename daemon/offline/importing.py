@@ -1,4 +1,4 @@
-"""`manifestd import FILE --data-dir DIR`: a store from `manifestctl export --events`.
+"""`manifestd import FILE --data-dir DIR`: a store from `manifestctl export --history`.
 
 It takes whole histories only, and takes them byte for byte: `seq`, hashes, command ids, timers.
 """
@@ -14,15 +14,15 @@ def run(arguments: list[str]) -> int:
         "import",
         "Make a store of exported events, in a directory that is empty or does not exist.",
         (
-            "manifestctl export --events > events.ndjson",
+            "manifestctl export --history > events.ndjson",
             "manifestd import events.ndjson --data-dir DIR",
-            "ssh old manifestctl export --events | manifestd import - --data-dir DIR",
+            "ssh old manifestctl export --history | manifestd import - --data-dir DIR",
         ),
     )
     parser.add_argument(
         "file",
         metavar="FILE",
-        help="the lines of `manifestctl export --events`; - is standard input",
+        help="the lines of `manifestctl export --history`; - is standard input",
     )
     add_progress(parser)
     options = parser.parse_args(arguments)

@@ -160,6 +160,11 @@ class IndexFile:
         return self._file
 
 
+def encode_index(rows: Collection[ManifestSummary], seq: int) -> bytes:
+    """Return a whole index of one block, current to `seq`: one row for each manifest."""
+    return _block(GENESIS.encode(), rows, seq)[0]
+
+
 def _block(chain: bytes, rows: Collection[ManifestSummary], seq: int) -> tuple[bytes, bytes]:
     data = b"".join([_encoder.encode(row) + b"\n" for row in rows])
     digest = _digest(chain, data, len(rows), seq)

@@ -63,6 +63,15 @@ def open_identity(disk: Disk, data_directory: Path) -> StoreIdentity:
     return identity
 
 
+def read_identity(disk: Disk, data_directory: Path) -> StoreIdentity:
+    """Return the identity of a store that exists; `DamagedStoreError` as `open_identity`."""
+    path = data_directory / IDENTITY_NAME
+    if IDENTITY_NAME not in disk.list_names(data_directory):
+        reason = "it is missing"
+        raise DamagedStoreError(path, reason)
+    return _checked(path, disk.read(path))
+
+
 def _checked(path: Path, data: bytes) -> StoreIdentity:
     match unseal(data):
         case {"store_id": str(store_id), "created_at": str(at), "format_version": int(version)}:

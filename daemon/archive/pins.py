@@ -1,7 +1,9 @@
 """`lifecycles/<id>@<version>.json`: every definition that an event of this store names.
 
 Promise:  a definition is durable before the first event names it, and never replaced by another.
-Not here: what a definition means; here it is bytes.
+          The file is the definition sealed like every small file of the store: one that changed
+          on the disk is refused, not obeyed.
+Not here: what a definition means; here it is the bytes of a JSON object.
 """
 
 import threading
@@ -10,8 +12,9 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from actors.ports import LifecycleChangedError
-from daemon.errors import DiskFailedError
+from daemon.errors import DamagedStoreError, DiskFailedError
 from daemon.journal.disk import Disk
+from daemon.journal.sealed import seal_bytes, unseal_bytes
 from protocol.errors import UnavailableError
 
 LIFECYCLES_NAME: Final = "lifecycles"
@@ -31,16 +34,17 @@ class LifecyclePins:
 
         Raises:
             LifecycleChangedError: the store holds another one under that name.
+            DamagedStoreError: what the store holds under that name is not what was written.
             DiskFailedError: it could not be written.
         """
-        file_name = f"{quote(name, safe='@')}{_SUFFIX}"
+        file_name = pin_file_name(name)
         with self._lock:
             try:
                 if file_name not in self._disk.list_names(self._directory):
                     self._disk.make_directory(self._directory)
-                    self._disk.write_durably(self._directory / file_name, definition)
+                    self._disk.write_durably(self._directory / file_name, seal_bytes(definition))
                     self._disk.sync_directory(self._directory.parent)
-                elif self._disk.read(self._directory / file_name) != definition:
+                elif self._definition(file_name) != definition:
                     raise LifecycleChangedError(name)
             except OSError as error:
                 what = f"keeping the lifecycle {name}"
@@ -50,16 +54,35 @@ class LifecyclePins:
         """Return every definition that was ever pinned, by `id@version`.
 
         Raises:
+            DamagedStoreError: a file is not what was written.
             UnavailableError: a file cannot be read at the moment.
         """
         try:
             return {
-                unquote(file_name.removesuffix(_SUFFIX)): self._disk.read(
-                    self._directory / file_name
-                )
+                name: self._definition(file_name)
                 for file_name in sorted(self._disk.list_names(self._directory))
-                if file_name.endswith(_SUFFIX)
+                if (name := pinned_name(file_name)) is not None
             }
         except OSError as error:
             message = f"the lifecycles in {self._directory} cannot be read: {error.strerror}"
             raise UnavailableError(message) from error
+
+    def _definition(self, file_name: str) -> bytes:
+        path = self._directory / file_name
+        definition = unseal_bytes(self._disk.read(path))
+        if definition is None:
+            reason = "its sha256 does not match its bytes"
+            raise DamagedStoreError(path, reason)
+        return definition
+
+
+def pin_file_name(name: str) -> str:
+    """Return the name of the file that keeps the lifecycle `name` (`id@version`)."""
+    return f"{quote(name, safe='@')}{_SUFFIX}"
+
+
+def pinned_name(file_name: str) -> str | None:
+    """Return the lifecycle that the file keeps; None when it is no such file."""
+    if not file_name.endswith(_SUFFIX):
+        return None
+    return unquote(file_name.removesuffix(_SUFFIX))

@@ -80,10 +80,16 @@ def read_header(data: bytes, offset: int = 0) -> BatchHeader | None:
 
 def find_header(data: bytes, offset: int, *, first_min: int) -> BatchHeader | None:
     """Return the first good header at or behind `offset` whose first seq is at least `first_min`."""
+    found = find_header_at(data, offset, first_min=first_min)
+    return None if found is None else found[1]
+
+
+def find_header_at(data: bytes, offset: int, *, first_min: int) -> tuple[int, BatchHeader] | None:
+    """Return what `find_header` does, and where it stands."""
     for match in _HEADER.finditer(data, offset):
         header = _checked_header(match)
         if header is not None and header.first >= first_min:
-            return header
+            return match.start(), header
     return None
 
 

@@ -76,7 +76,10 @@ def _rebuild_with_header(
         size_bytes += len(event.line) + 1
         if size_bytes + HEADER_SIZE_MAX >= len(rest):
             mended = MendedBatch.of(events, log_hash)
-            if len(mended.encoded.data) == len(rest) and _resembles(rest, mended.encoded.data):
+            encoded = mended.encoded.data
+            if len(encoded) == len(rest) and (
+                _resembles(rest, encoded) or rest.endswith(encoded[-size_bytes:])
+            ):
                 return mended
     return None
 

@@ -4,6 +4,7 @@ Promise:  a store that a daemon has open is not touched (`StoreLockedError`, exi
 """
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,12 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         *("-o", "--output"), choices=("text", "json"), default="text", help="text is the default"
     )
+
+
+def say(text: str) -> None:
+    """Write a result for whoever asked: a line, or several."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 @contextmanager

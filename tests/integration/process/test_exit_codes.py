@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.journal.sealed import seal
 from tests.support.daemon_process import DaemonProcess, run_manifestd, short_folder
 
 USAGE, CORRUPT, LOCKED, CONFIGURATION = 2, 70, 75, 78
@@ -224,8 +225,8 @@ def test_a_lifecycle_that_changed_under_its_version_is_a_clear_refusal() -> None
         assert daemon.stop() == 0
         pinned = folder / "data" / "lifecycles" / "manifest@1.json"
         definition = json.loads(pinned.read_text())
-        definition["extra"] = 1
-        pinned.write_text(json.dumps(definition))
+        del definition["sha256"]
+        pinned.write_bytes(seal(definition | {"extra": 1}))
         result = run_manifestd("--dev", "--data-dir", str(folder / "data"), *sockets(folder))
 
     assert result.returncode == CONFIGURATION, result.stderr

@@ -6,7 +6,7 @@ Not here: reads as tasks (`slow_reads.py`); `status`, `health`, `whoami` and `pr
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
@@ -89,6 +89,10 @@ class Queries:
             message = f"{type(request).__name__.lower()} is answered by a running daemon only"
             raise UnknownOpError(message)
         handler(request, peer, answer)
+
+    def read(self, answer: Answer, result: Callable[[], Awaitable[msgspec.Struct]]) -> None:
+        """Answer with a read that somebody else makes, as one of ours: bounded, and never silent."""
+        self._slow.begin(answer, result)
 
     def stop(self) -> None:
         """Cut short the reads that can take minutes."""

@@ -21,6 +21,7 @@ from actors.pipeline import RegistrationPipeline
 from actors.ports import LifecycleChangedError
 from actors.rules import Rules
 from daemon.archive.opening import LOCK_NAME
+from daemon.backup import Backups
 from daemon.configuration import Configuration, impersonators
 from daemon.errors import (
     ConfigurationError,
@@ -33,8 +34,6 @@ from daemon.journal.disk import OperatingSystemDisk
 from daemon.progress import (
     RECOVERY,
     RECOVERY_STAGES,
-    Clock,
-    ProgressReporter,
     RecoveringDisk,
     published,
 )
@@ -47,6 +46,7 @@ from daemon.transport.publisher import EventSocket
 from daemon.transport.router import CommandSocket
 from daemon.transport.sockets import Context, make_context, refuse_if_taken
 from protocol.errors import CorruptError
+from protocol.progress import Clock, ProgressReporter
 
 log: Final = logging.getLogger(__name__)
 
@@ -197,6 +197,9 @@ class Application:
             endpoints={"commands": daemon.commands, "events": daemon.events},
             figures=lambda: router.figures,
             reporter=ProgressReporter(published(publisher), CLOCK),
+            backups=Backups(
+                store, OperatingSystemDisk(), self._directory, published(publisher), CLOCK
+            ),
         )
         router = CommandSocket(context, daemon.commands, self._identity, service)
         return router

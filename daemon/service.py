@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -11,12 +12,14 @@ from actors.actor import Answer
 from actors.decide import resolve
 from actors.engine import Engine
 from actors.ports import Publisher
-from daemon.progress import VERIFY, ProgressReporter
+from daemon.backup import Backups
+from daemon.progress import VERIFY
 from daemon.store import FileStore
-from protocol.commands import Health, Probe, Request, Status, Verify, Whoami
+from protocol.commands import Backup, Health, Probe, Request, Status, Verify, Whoami
 from protocol.errors import CommandError
 from protocol.events import timestamp
 from protocol.principals import Peer, Principal, permitting_roles
+from protocol.progress import ProgressReporter
 from protocol.replies import HealthResult, ProbeResult, StatusResult, VerifyResult, WhoamiResult
 
 PROTOCOL_VERSION: Final = 1
@@ -35,6 +38,7 @@ class Service:
         endpoints: Mapping[str, list[str]],
         figures: Callable[[], dict[str, int]],
         reporter: ProgressReporter,
+        backups: Backups,
     ) -> None:
         self._engine = engine
         self._store = store
@@ -42,6 +46,7 @@ class Service:
         self._endpoints = dict(endpoints)
         self._figures = figures
         self._reporter = reporter
+        self._backups = backups
         self._verifying = False
         self._started_ns = time.time_ns()
         self._started_s = time.monotonic()
@@ -57,6 +62,9 @@ class Service:
         own = self._own.get(type(request))
         if own is not None:
             answer(own(request, peer))
+        elif isinstance(request, Backup):
+            permitting_roles(Principal.of(peer), None, "backup")
+            self._engine.queries.read(answer, partial(self._backups.answer, request))
         elif type(request) is Verify and not self._verifying:
             self._verify(request, peer, answer)
         else:

@@ -241,6 +241,11 @@ class FileStore:
         return self._recent.last_seq
 
     @property
+    def end(self) -> BatchEnd:
+        """The seq of the last durable event, and the log hash after it."""
+        return BatchEnd(self._journal.durable_seq, self._journal.log_hash)
+
+    @property
     def archived_seq(self) -> int:
         """The seq up to which every event is in its manifest's own folder."""
         return self._archiver.archived_seq

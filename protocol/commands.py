@@ -180,6 +180,20 @@ class Verify(Request, tag="verify", kw_only=True):
     manifest_id: str | None = None
 
 
+class Backup(Request, tag="backup", kw_only=True):
+    """A page of a backup, from the first event on, wherever `feed` begins by now.
+
+    Without `upto_seq` it opens a backup: the answer says at which `seq` it ends, and its `log_hash`
+    there. Then ask for `upto_seq` = that seq and the events after `after_seq`, page by page, until
+    `next_seq` is over it. `token` (16 to 64 lower-case hex digits of yours) is the same throughout.
+    """
+
+    token: ProbeToken
+    after_seq: Count = 0
+    upto_seq: Count | None = None
+    limit: Limit = PAGE_SIZE_MAX
+
+
 class Status(Request, tag="status", kw_only=True):
     """Figures of the running daemon."""
 
@@ -230,6 +244,7 @@ OPS: Final[dict[str, Op]] = {
         Op("lifecycle", LifecycleRequest, replies.LifecycleResult, writes=False, roles=None),
         Op("recover", Recover, replies.RecoverResult, writes=False, roles=None),
         Op("verify", Verify, replies.VerifyResult, writes=False, roles=None),
+        Op("backup", Backup, replies.BackupResult, writes=False, roles=None),
         Op("status", Status, replies.StatusResult, writes=False, roles=None),
         Op("health", Health, replies.HealthResult, writes=False, roles=()),
         Op("whoami", Whoami, replies.WhoamiResult, writes=False, roles=()),
@@ -255,6 +270,7 @@ AnyRequest = (
     | LifecycleRequest
     | Recover
     | Verify
+    | Backup
     | Status
     | Health
     | Whoami

@@ -206,6 +206,21 @@ class VerifyResult(msgspec.Struct, frozen=True, kw_only=True):
     last_seq: int
 
 
+class BackupResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a backup that ends at `seq`; ask again with `after_seq = next_seq - 1`.
+
+    The answer that opens it has no events, but `log_hash` at `seq`, and the definitions that events
+    name, by `id@version`.
+    """
+
+    store_id: str
+    seq: int
+    next_seq: int
+    events: list[msgspec.Raw]
+    log_hash: str | Unset = UNSET
+    lifecycles: dict[str, msgspec.Raw] | Unset = UNSET
+
+
 class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
     """Figures of a running daemon."""
 

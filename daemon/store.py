@@ -11,7 +11,6 @@ Not here: how each part works. This module ties `daemon/journal/` and `daemon/ar
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -28,7 +27,9 @@ from actors.ports import (
     Position,
 )
 from daemon.archive.archiver import Archiver, Timer
+from daemon.archive.closing import finish
 from daemon.archive.dirty import DirtyManifests
+from daemon.archive.housekeeping import Housekeeping
 from daemon.archive.opening import OpenedStore, open_store
 from daemon.archive.pins import LifecyclePins
 from daemon.archive.reads import StoreReads
@@ -38,7 +39,6 @@ from daemon.archive.work import BlockingWork
 from daemon.archive.writer import NoRoomError
 from daemon.errors import DaemonError
 from daemon.journal.checkpoint import BatchEnd
-from daemon.journal.clean import mark_clean
 from daemon.journal.committer import Journal
 from daemon.journal.disk import Disk, OperatingSystemDisk
 from daemon.settings import StoreSettings
@@ -55,8 +55,7 @@ from protocol.limits import PAGE_BYTES_MAX
 from protocol.replies import ManifestSummary
 from protocol.snapshots import StateSnapshot
 
-log = logging.getLogger(__name__)
-
+DEFAULTS: Final = StoreSettings()
 RETRY_AFTER_MS: Final = 200  # The archive frees a batch of thousands in about that time.
 
 
@@ -85,6 +84,7 @@ class FileStore:
         on_failed: Callable[[DaemonError], None],
     ) -> None:
         loop = asyncio.get_running_loop()
+        timer = loop if timer is None else timer
         self.notes = opened.notes  # What start-up mended, in sentences for the operator.
         self.store_id = opened.identity.store_id
         self._disk = disk
@@ -113,17 +113,29 @@ class FileStore:
             on_failed=self._on_journal_failed,
             segment_size_bytes=settings.segment_size_bytes,
         )
+        self._start_archiving(settings, timer)
+        self._reads = StoreReads(disk, data_directory, self._journal.durable_end)
+        self._pins = LifecyclePins(disk, data_directory)
+
+    def _start_archiving(self, settings: StoreSettings, timer: Timer) -> None:
+        work = BlockingWork(
+            self._disk,
+            self._directory,
+            self._opened.index_file,
+            self._opened.checkpoint_seq,
+            settings.retention,
+        )
         self._archiver = Archiver(
             self._dirty,
-            BlockingWork(disk, data_directory, opened.index_file, settings.feed_retention_events),
+            work,
             last_seq=lambda: self._recent.last_seq,
             batch_end=self._journal.checkpoint_at,
             on_failed=self._fail,
-            timer=loop if timer is None else timer,
+            timer=timer,
         )
-        self._reads = StoreReads(disk, data_directory, self._journal.durable_end)
-        self._pins = LifecyclePins(disk, data_directory)
+        self._housekeeping = Housekeeping(self._archiver, work, timer)
         self._archiver.wake()
+        self._housekeeping.start()
 
     @classmethod
     async def open(
@@ -131,7 +143,7 @@ class FileStore:
         data_directory: Path,
         *,
         disk: Disk | None = None,
-        settings: StoreSettings | None = None,
+        settings: StoreSettings = DEFAULTS,
         timer: Timer | None = None,
         on_failed: Callable[[DaemonError], None],
     ) -> Self:
@@ -146,7 +158,6 @@ class FileStore:
             DiskFailedError: the disk failed.
         """
         disk = OperatingSystemDisk() if disk is None else disk
-        settings = StoreSettings() if settings is None else settings
         opened = await wrap(open_store)(
             disk, data_directory, reserve_size_bytes=settings.reserve_size_bytes
         )
@@ -247,7 +258,7 @@ class FileStore:
 
     @property
     def writable(self) -> bool:
-        """Whether an event would be taken now, and the last one that was tried found room."""
+        """Whether an event would be taken now, and the last one tried found room."""
         return self._unwritable() is None and self._journal.storage_error is None
 
     def reserve(
@@ -296,32 +307,19 @@ class FileStore:
 
     async def _close(self) -> None:
         try:
+            await self._housekeeping.stop()
             await self._journal.close()
             if self._failure is None:
-                await self._finish()
+                await finish(
+                    self._disk, self._directory, self._archiver, self._opened.reserve, self._end
+                )
         finally:
             await self._archiver.stop()
             self._opened.index_file.close()
             self._disk.unlock(self._opened.lock)
 
-    async def _finish(self) -> None:
-        """Archive what is left and say that nothing else is; an unclean end is only a slower start."""
-        try:
-            try:
-                await self._archiver.archive_now()
-            except NoRoomError:
-                await wrap(self._opened.reserve.release)()
-                await self._archiver.archive_now()
-        except NoRoomError as error:
-            log.warning("no room to archive the last events: %s; start-up will do it", error)
-            return
-        except DaemonError:
-            return  # `on_failed` has it.
-        end = BatchEnd(self.last_seq, self._journal.log_hash)
-        try:
-            await wrap(mark_clean)(self._disk, self._directory, end)
-        except OSError as error:
-            log.warning("cannot write the mark of a clean end: %s; start-up recovers", error)
+    def _end(self) -> BatchEnd:
+        return BatchEnd(self.last_seq, self._journal.log_hash)
 
     def _refusal(self, event: NewEvent, expected: Position) -> AppendRefusal | None:
         error = self._unwritable()

@@ -42,6 +42,7 @@ class OpenedStore(NamedTuple):
     lock: int
     identity: StoreIdentity
     end: JournalEnd
+    checkpoint_seq: int
     rows: dict[str, ManifestSummary]
     dirty: list[DirtyManifest]
     index_file: IndexFile
@@ -119,6 +120,7 @@ class _Opening:
             lock,
             identity,
             recovered.end,
+            recovered.checkpoint.seq,
             rows,
             dirty,
             index,

@@ -26,21 +26,21 @@ from actors.ports import (
     Loaded,
     Position,
 )
-from daemon.archive.archiver import Archiver, Timer
+from daemon.archive.archiver import Timer
+from daemon.archive.behind import StoreParts, start_behind
 from daemon.archive.closing import finish
 from daemon.archive.dirty import DirtyManifests
-from daemon.archive.housekeeping import Housekeeping
 from daemon.archive.opening import OpenedStore, open_store
 from daemon.archive.pins import LifecyclePins
 from daemon.archive.reads import StoreReads
 from daemon.archive.recent import RecentEvents, bounded
 from daemon.archive.reservations import Reservations
-from daemon.archive.work import BlockingWork
 from daemon.archive.writer import NoRoomError
 from daemon.errors import DaemonError
 from daemon.journal.checkpoint import BatchEnd
 from daemon.journal.committer import Journal
 from daemon.journal.disk import Disk, OperatingSystemDisk
+from daemon.redaction.pending import Erasure
 from daemon.settings import StoreSettings
 from protocol.errors import (
     CommandError,
@@ -113,29 +113,18 @@ class FileStore:
             on_failed=self._on_journal_failed,
             segment_size_bytes=settings.segment_size_bytes,
         )
-        self._start_archiving(settings, timer)
         self._reads = StoreReads(disk, data_directory, self._journal.durable_end)
         self._pins = LifecyclePins(disk, data_directory)
-
-    def _start_archiving(self, settings: StoreSettings, timer: Timer) -> None:
-        work = BlockingWork(
-            self._disk,
-            self._directory,
-            self._opened.index_file,
-            self._opened.checkpoint_seq,
-            settings.retention,
-        )
-        self._archiver = Archiver(
-            self._dirty,
-            work,
-            last_seq=lambda: self._recent.last_seq,
-            batch_end=self._journal.checkpoint_at,
-            on_failed=self._fail,
+        self._archiver, self._housekeeping = start_behind(
+            disk,
+            data_directory,
+            opened,
+            StoreParts(self._dirty, self._journal, self._reads),
+            retention=settings.retention,
             timer=timer,
+            last_seq=lambda: self._recent.last_seq,
+            on_failed=self._fail,
         )
-        self._housekeeping = Housekeeping(self._archiver, work, timer)
-        self._archiver.wake()
-        self._housekeeping.start()
 
     @classmethod
     async def open(
@@ -257,6 +246,11 @@ class FileStore:
         return self._archiver.archived_seq
 
     @property
+    def redactions_pending(self) -> int:
+        """How many redactions are durable, and not carried out in every file."""
+        return self._housekeeping.redactions_pending
+
+    @property
     def writable(self) -> bool:
         """Whether an event would be taken now, and the last one tried found room."""
         return self._unwritable() is None and self._journal.storage_error is None
@@ -311,7 +305,12 @@ class FileStore:
             await self._journal.close()
             if self._failure is None:
                 await finish(
-                    self._disk, self._directory, self._archiver, self._opened.reserve, self._end
+                    self._disk,
+                    self._directory,
+                    self._archiver,
+                    self._housekeeping,
+                    self._opened.reserve,
+                    self._end,
                 )
         finally:
             await self._archiver.stop()
@@ -363,6 +362,10 @@ class FileStore:
             self._versions[manifest_id] = event.core.version
             self._recent.add(event)
             self._dirty.add(event)
+            erasure = Erasure.of(event)
+            if erasure is not None:
+                self._recent.redact(*erasure)
+                self._housekeeping.redact(erasure)
         self._listener(committed)
         self._archiver.wake()
 

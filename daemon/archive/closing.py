@@ -11,6 +11,7 @@ from pathlib import Path
 from aiofiles.os import wrap
 
 from daemon.archive.archiver import Archiver
+from daemon.archive.housekeeping import Housekeeping
 from daemon.archive.writer import NoRoomError
 from daemon.errors import DaemonError
 from daemon.journal.checkpoint import BatchEnd
@@ -25,6 +26,7 @@ async def finish(
     disk: Disk,
     data_directory: Path,
     archiver: Archiver,
+    housekeeping: Housekeeping,
     reserve: Reserve,
     end: Callable[[], BatchEnd],
 ) -> None:
@@ -40,6 +42,7 @@ async def finish(
         return
     except DaemonError:
         return  # `on_failed` has it.
+    await housekeeping.finish()
     try:
         await wrap(mark_clean)(disk, data_directory, end())
     except OSError as error:

@@ -14,6 +14,7 @@ from daemon.index import IndexFile
 from daemon.journal.checkpoint import BatchEnd, write_checkpoint
 from daemon.journal.disk import SURVIVABLE_ERRNOS, Disk
 from daemon.journal.retention import Retention, SegmentRemover
+from daemon.redaction.pending import PendingErasures
 from protocol.replies import ManifestSummary
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class BlockingWork:
         index: IndexFile,
         checkpoint_seq: int,
         retention: Retention,
+        pending: PendingErasures,
     ) -> None:
         self._disk = disk
         self._directory = data_directory
@@ -36,8 +38,10 @@ class BlockingWork:
         self._checkpoint_seq = checkpoint_seq
         self.removes_by_age = retention.age_s is not None
         self._remover = SegmentRemover(disk, data_directory, retention)
+        self._pending = pending
+        self._writer = ArchiveWriter(disk, data_directory)
         self._write: Callable[[Sequence[DirtyManifest]], Awaitable[list[ManifestSummary]]] = wrap(
-            ArchiveWriter(disk, data_directory).write
+            self._writer.write
         )
         self._checkpoint = wrap(self._write_checkpoint)
         self._sweep = wrap(self._remove_segments)
@@ -52,6 +56,10 @@ class BlockingWork:
         """Add `rows` to the index, then write the checkpoint `end`, then drop old segments."""
         await self._checkpoint(rows, archived_seq, end)
 
+    def forget(self, manifest_id: str) -> None:
+        """Look anew where the manifest's log ends: it was written by somebody else."""
+        self._writer.forget(manifest_id)
+
     async def sweep(self) -> None:
         """Drop the segments that have grown too old since the last checkpoint."""
         await self._sweep()
@@ -64,6 +72,7 @@ class BlockingWork:
             if end is None:
                 return
             assert end.seq <= archived_seq <= self._index.seq
+            self._pending.save()  # Start-up does not read what is below the checkpoint.
             write_checkpoint(self._disk, self._directory, end)
             self._checkpoint_seq = end.seq
         except OSError as error:

@@ -26,7 +26,7 @@ from actors.memory import FINGERPRINTS_MAX
 from actors.ports import EventStore, Publisher, Stamper
 from actors.rules import Rules
 from actors.timers import CallLater
-from protocol.commands import Create
+from protocol.commands import Create, Redact
 from protocol.errors import (
     CommandError,
     CorruptError,
@@ -272,7 +272,13 @@ class Directory:
     async def _search(self, actor: ManifestActor, letter: Letter) -> None:
         known, failure = None, None
         try:
-            known = await self._known(actor, letter.request.command_id or "")
+            if letter.request.command_id is not None:
+                known = await self._known(actor, letter.request.command_id)
+            if known is None and isinstance(letter.request, Redact):
+                page = await self.store.history(
+                    actor.manifest_id, letter.request.version - 1, limit=1
+                )
+                letter.subject = page[0] if page else None
         except CommandError as error:
             failure = error
         except Exception as error:

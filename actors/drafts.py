@@ -23,6 +23,7 @@ from protocol.events import CommittedEvent, EventType, state_name
 from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.limits import CONTRIBUTORS_MAX, REQUEST_SIZE_MAX
 from protocol.principals import permitting_roles
+from protocol.record import NO_DOCUMENT
 from protocol.snapshots import StateSnapshot, apply
 from protocol.statechart.kernel import start
 from protocol.statechart.moving import enter_chart
@@ -124,7 +125,7 @@ def revise(case: Case) -> Decision:
     document = _revised(request, case.document, state)
     _check_document(document)
     digest = document_digest(document)
-    if digest == state.digest:
+    if digest == state.digest and state.document != NO_DOCUMENT:  # Redacted, it may come again.
         return UNCHANGED
     if len(state.contributors) >= CONTRIBUTORS_MAX and not _is_contributor(case, state):
         message = f"{CONTRIBUTORS_MAX} people wrote {state.manifest_id}; only they may go on"

@@ -22,7 +22,7 @@ from actors.ports import LifecycleChangedError
 from actors.rules import Rules
 from daemon.archive.opening import LOCK_NAME
 from daemon.backup import Backups
-from daemon.configuration import Configuration, impersonators
+from daemon.configuration import Configuration, impersonators, store_settings
 from daemon.errors import (
     ConfigurationError,
     DaemonError,
@@ -137,7 +137,12 @@ class Application:
         disk = RecoveringDisk(self._directory, reporter)
         reporter.start(RECOVERY, RECOVERY_STAGES, data_dir=str(self._directory))
         opening = asyncio.ensure_future(
-            FileStore.open(self._directory, disk=disk, on_failed=self._failed)
+            FileStore.open(
+                self._directory,
+                disk=disk,
+                settings=store_settings(self._configuration),
+                on_failed=self._failed,
+            )
         )
         stopping = asyncio.ensure_future(self._stop.wait())
         await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)

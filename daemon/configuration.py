@@ -7,6 +7,7 @@ Promise:  a key that nobody reads is an error that names the nearest one that so
     [policy]  four_eyes
     [identity] names = { "1000" = "alice" }, impersonators = ["root"]
     [roles]   approver = ["alice", "bob"]           the first assignment ends "everybody may"
+    [store]   feed_retention_age = "90d", feed_retention_events, feed_retention_bytes, segment_bytes
     [kinds.plugin] schema = "plugin.json", urn = "{name}@{version}", validation = "full"
     [lifecycles] files = ["review.toml"], default = "manifest@1", by_kind = { agent = "review@1" }
 
@@ -18,14 +19,18 @@ import pwd
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from daemon.errors import ConfigurationError
+from daemon.journal.retention import Retention
+from daemon.journal.segment import SEGMENT_SIZE_BYTES
+from daemon.settings import StoreSettings
 from protocol.endpoints import COMMANDS, EVENTS, SERVICE_DIRECTORY, ipc_endpoint
 from protocol.errors import BadRequestError, did_you_mean
 from protocol.kinds import Kind, KindError, KindRegistry, Validation
+from protocol.lifecycle.delays import DelayError, parse_delay_ms
 from protocol.lifecycle.registry import DEFAULT_LIFECYCLE
 from protocol.principals import IMPERSONATE, check_name
 
@@ -49,6 +54,17 @@ class PolicySection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What the operator demands beyond the lifecycle."""
 
     four_eyes: bool = True
+
+
+class StoreSection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How far the feed reaches back; by default to the first event. Whichever limit is passed first
+    decides. `segment_bytes`: the size of the pieces in which the journal is kept and removed.
+    """
+
+    feed_retention_events: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    feed_retention_bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    feed_retention_age: str | None = None
+    segment_bytes: Annotated[int, msgspec.Meta(ge=4096, le=SEGMENT_SIZE_BYTES)] = SEGMENT_SIZE_BYTES
 
 
 class IdentitySection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -82,6 +98,7 @@ class Configuration(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     daemon: DaemonSection = msgspec.field(default_factory=DaemonSection)
     policy: PolicySection = msgspec.field(default_factory=PolicySection)
+    store: StoreSection = msgspec.field(default_factory=StoreSection)
     identity: IdentitySection = msgspec.field(default_factory=IdentitySection)
     roles: dict[str, list[str]] | None = None
     kinds: dict[str, KindSection] = msgspec.field(default_factory=dict)
@@ -131,6 +148,7 @@ def _sections() -> dict[str, type[msgspec.Struct] | None]:
     return {
         "daemon": DaemonSection,
         "policy": PolicySection,
+        "store": StoreSection,
         "identity": IdentitySection,
         "roles": None,
         "kinds": None,
@@ -207,7 +225,12 @@ _LISTS: Final = {
     ("identity", "impersonators"),
     ("lifecycles", "files"),
 }
-_TEXTS: Final = {("daemon", "data_dir"), ("daemon", "log_level"), ("lifecycles", "default")}
+_TEXTS: Final = {
+    ("daemon", "data_dir"),
+    ("daemon", "log_level"),
+    ("lifecycles", "default"),
+    ("store", "feed_retention_age"),
+}
 
 
 def _check_values(configuration: Configuration, source: str) -> None:
@@ -220,6 +243,11 @@ def _check_values(configuration: Configuration, source: str) -> None:
         if not endpoints:
             message = f"{source}: daemon.{key} is empty; leave it out for the default"
             raise ConfigurationError(message)
+    try:
+        store_settings(configuration)
+    except DelayError as error:
+        message = f"{source}: store.feed_retention_age: {error}"
+        raise ConfigurationError(message) from error
     for role, names in (configuration.roles or {}).items():
         for name in names:
             _check_principal(name, f"{source}: roles.{role}")
@@ -236,6 +264,18 @@ def _check_principal(name: str, place: str) -> None:
     except BadRequestError as error:
         message = f"{place}: {name!r} is no name: {error}"
         raise ConfigurationError(message) from error
+
+
+def store_settings(configuration: Configuration) -> StoreSettings:
+    """Return what the store is opened with."""
+    store = configuration.store
+    age = store.feed_retention_age
+    retention = Retention(
+        store.feed_retention_events,
+        store.feed_retention_bytes,
+        None if age is None else parse_delay_ms(age) / 1000,
+    )
+    return StoreSettings(segment_size_bytes=store.segment_bytes, retention=retention)
 
 
 def assigned_roles(configuration: Configuration) -> dict[str, frozenset[str]] | None:

@@ -97,6 +97,7 @@ class Service:
             uptime_s=round(time.monotonic() - self._started_s, 3),
             last_seq=self._store.last_seq,
             archived_seq=self._store.archived_seq,
+            redactions_pending=self._store.redactions_pending,
             manifests=len(directory.catalog),
             states=directory.catalog.counts(),
             actors_active=directory.active,

@@ -11,7 +11,6 @@ Not here: how each part works. This module ties `daemon/journal/` and `daemon/ar
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -27,20 +26,21 @@ from actors.ports import (
     Loaded,
     Position,
 )
-from daemon.archive.archiver import Archiver, Timer
+from daemon.archive.archiver import Timer
+from daemon.archive.behind import StoreParts, start_behind
+from daemon.archive.closing import finish
 from daemon.archive.dirty import DirtyManifests
 from daemon.archive.opening import OpenedStore, open_store
 from daemon.archive.pins import LifecyclePins
 from daemon.archive.reads import StoreReads
 from daemon.archive.recent import RecentEvents, bounded
 from daemon.archive.reservations import Reservations
-from daemon.archive.work import BlockingWork
 from daemon.archive.writer import NoRoomError
 from daemon.errors import DaemonError
 from daemon.journal.checkpoint import BatchEnd
-from daemon.journal.clean import mark_clean
 from daemon.journal.committer import Journal
 from daemon.journal.disk import Disk, OperatingSystemDisk
+from daemon.redaction.pending import Erasure
 from daemon.settings import StoreSettings
 from protocol.errors import (
     CommandError,
@@ -55,8 +55,7 @@ from protocol.limits import PAGE_BYTES_MAX
 from protocol.replies import ManifestSummary
 from protocol.snapshots import StateSnapshot
 
-log = logging.getLogger(__name__)
-
+DEFAULTS: Final = StoreSettings()
 RETRY_AFTER_MS: Final = 200  # The archive frees a batch of thousands in about that time.
 
 
@@ -85,6 +84,7 @@ class FileStore:
         on_failed: Callable[[DaemonError], None],
     ) -> None:
         loop = asyncio.get_running_loop()
+        timer = loop if timer is None else timer
         self.notes = opened.notes  # What start-up mended, in sentences for the operator.
         self.store_id = opened.identity.store_id
         self._disk = disk
@@ -113,17 +113,18 @@ class FileStore:
             on_failed=self._on_journal_failed,
             segment_size_bytes=settings.segment_size_bytes,
         )
-        self._archiver = Archiver(
-            self._dirty,
-            BlockingWork(disk, data_directory, opened.index_file, settings.feed_retention_events),
-            last_seq=lambda: self._recent.last_seq,
-            batch_end=self._journal.checkpoint_at,
-            on_failed=self._fail,
-            timer=loop if timer is None else timer,
-        )
         self._reads = StoreReads(disk, data_directory, self._journal.durable_end)
         self._pins = LifecyclePins(disk, data_directory)
-        self._archiver.wake()
+        self._archiver, self._housekeeping = start_behind(
+            disk,
+            data_directory,
+            opened,
+            StoreParts(self._dirty, self._journal, self._reads),
+            retention=settings.retention,
+            timer=timer,
+            last_seq=lambda: self._recent.last_seq,
+            on_failed=self._fail,
+        )
 
     @classmethod
     async def open(
@@ -131,7 +132,7 @@ class FileStore:
         data_directory: Path,
         *,
         disk: Disk | None = None,
-        settings: StoreSettings | None = None,
+        settings: StoreSettings = DEFAULTS,
         timer: Timer | None = None,
         on_failed: Callable[[DaemonError], None],
     ) -> Self:
@@ -146,7 +147,6 @@ class FileStore:
             DiskFailedError: the disk failed.
         """
         disk = OperatingSystemDisk() if disk is None else disk
-        settings = StoreSettings() if settings is None else settings
         opened = await wrap(open_store)(
             disk, data_directory, reserve_size_bytes=settings.reserve_size_bytes
         )
@@ -251,8 +251,13 @@ class FileStore:
         return self._archiver.archived_seq
 
     @property
+    def redactions_pending(self) -> int:
+        """How many redactions are durable, and not carried out in every file."""
+        return self._housekeeping.redactions_pending
+
+    @property
     def writable(self) -> bool:
-        """Whether an event would be taken now, and the last one that was tried found room."""
+        """Whether an event would be taken now, and the last one tried found room."""
         return self._unwritable() is None and self._journal.storage_error is None
 
     def reserve(
@@ -301,32 +306,24 @@ class FileStore:
 
     async def _close(self) -> None:
         try:
+            await self._housekeeping.stop()
             await self._journal.close()
             if self._failure is None:
-                await self._finish()
+                await finish(
+                    self._disk,
+                    self._directory,
+                    self._archiver,
+                    self._housekeeping,
+                    self._opened.reserve,
+                    self._end,
+                )
         finally:
             await self._archiver.stop()
             self._opened.index_file.close()
             self._disk.unlock(self._opened.lock)
 
-    async def _finish(self) -> None:
-        """Archive what is left and say that nothing else is; an unclean end is only a slower start."""
-        try:
-            try:
-                await self._archiver.archive_now()
-            except NoRoomError:
-                await wrap(self._opened.reserve.release)()
-                await self._archiver.archive_now()
-        except NoRoomError as error:
-            log.warning("no room to archive the last events: %s; start-up will do it", error)
-            return
-        except DaemonError:
-            return  # `on_failed` has it.
-        end = BatchEnd(self.last_seq, self._journal.log_hash)
-        try:
-            await wrap(mark_clean)(self._disk, self._directory, end)
-        except OSError as error:
-            log.warning("cannot write the mark of a clean end: %s; start-up recovers", error)
+    def _end(self) -> BatchEnd:
+        return BatchEnd(self.last_seq, self._journal.log_hash)
 
     def _refusal(self, event: NewEvent, expected: Position) -> AppendRefusal | None:
         error = self._unwritable()
@@ -370,6 +367,10 @@ class FileStore:
             self._versions[manifest_id] = event.core.version
             self._recent.add(event)
             self._dirty.add(event)
+            erasure = Erasure.of(event)
+            if erasure is not None:
+                self._recent.redact(*erasure)
+                self._housekeeping.redact(erasure)
         self._listener(committed)
         self._archiver.wake()
 

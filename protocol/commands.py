@@ -109,6 +109,19 @@ class Migrate(Write, tag="migrate", kw_only=True):
     reason: Text | None = None
 
 
+class Redact(Write, tag="redact", kw_only=True):
+    """Take personal data out of one version: a `field` of its payload, or `all` of it, for good.
+
+    The hash chain stays verifiable. `force`: also the document that the manifest, or a registration
+    that `lookup` finds, stands on.
+    """
+
+    version: Annotated[int, msgspec.Meta(ge=1, lt=1 << 53)]
+    field: Literal["reason", "context", "document", "all"] = "all"
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_SIZE_MAX)]
+    force: bool = False
+
+
 class Get(Request, tag="get", kw_only=True):
     """One manifest; `as_of` a version (number) or a time (RFC 3339)."""
 
@@ -235,6 +248,7 @@ OPS: Final[dict[str, Op]] = {
         Op("revert", Revert, replies.TransitionResult, writes=True, roles=None),
         Op("comment", Comment, replies.TransitionResult, writes=True, roles=_WRITERS),
         Op("migrate", Migrate, replies.TransitionResult, writes=True, roles=("admin",)),
+        Op("redact", Redact, replies.TransitionResult, writes=True, roles=("admin",)),
         Op("get", Get, replies.GetResult, writes=False, roles=None),
         Op("history", History, replies.HistoryResult, writes=False, roles=None),
         Op("list", List, replies.ListResult, writes=False, roles=None),
@@ -261,6 +275,7 @@ AnyRequest = (
     | Revert
     | Comment
     | Migrate
+    | Redact
     | Get
     | History
     | List

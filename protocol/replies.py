@@ -222,7 +222,11 @@ class BackupResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of a running daemon."""
+    """Figures of a running daemon.
+
+    `redactions_pending`: accepted, and not yet carried out in every file; 0: what was redacted is
+    gone from the store.
+    """
 
     version: str
     pid: int
@@ -231,6 +235,7 @@ class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
     uptime_s: float
     last_seq: int
     archived_seq: int
+    redactions_pending: int
     manifests: int
     states: dict[str, int]
     actors_active: int

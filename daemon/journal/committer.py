@@ -25,7 +25,7 @@ from daemon.errors import DaemonError
 from daemon.journal.checkpoint import BatchEnd
 from daemon.journal.commit_thread import Answers, CommitThread, EntryT, Order
 from daemon.journal.disk import Disk
-from daemon.journal.reader import DurableEnd
+from daemon.journal.reader import SEALED, DurableEnd
 from daemon.journal.recovery import JournalEnd
 from daemon.journal.segment import SEGMENT_SIZE_BYTES
 from daemon.journal.segment_writer import SegmentWriter
@@ -85,6 +85,7 @@ class Journal(Generic[EntryT]):
         self._durable_end = DurableEnd(end.seq, end.segment_first, end.segment_size_bytes)
         self._batch_ends = deque(end.batch_ends)
         self._stopped = loop.create_future()
+        self._sealing: list[asyncio.Future[None]] = []
         self._queue: SimpleQueue[list[EntryT] | Order] = SimpleQueue()
         writer = SegmentWriter(
             disk,
@@ -94,7 +95,12 @@ class Journal(Generic[EntryT]):
             segment_size_bytes_max=segment_size_bytes,
         )
         answers = Answers(
-            self._committed, self._write_refused, self._refused, self._failed, self._has_stopped
+            self._committed,
+            self._write_refused,
+            self._refused,
+            self._failed,
+            self._has_sealed,
+            self._has_stopped,
         )
         worker = CommitThread(self._queue, writer, end.log_hash, loop.call_soon_threadsafe, answers)
         # A daemon thread: a sync that never returns must not keep the failed process alive.
@@ -183,6 +189,18 @@ class Journal(Generic[EntryT]):
             end = self._batch_ends.popleft()
         return end
 
+    async def seal(self) -> None:
+        """Return when nobody appends to any segment that there is; the next batch begins a new one.
+
+        After a failure it returns as well: what was asked for is then not to be done.
+        """
+        if self._stopped.done():
+            return
+        sealed = self._loop.create_future()
+        self._sealing.append(sealed)
+        self._queue.put(Order.SEAL)
+        await sealed
+
     async def close(self) -> None:
         """Commit what was appended, let the last callbacks run, stop the thread.
 
@@ -232,6 +250,16 @@ class Journal(Generic[EntryT]):
         self._phase = _Phase.FAILED
         self._on_failed(error)
 
+    def _has_sealed(self) -> None:
+        self._durable_end = self._durable_end._replace(segment_size_bytes=SEALED)
+        _tell(self._sealing.pop(0))
+
     def _has_stopped(self) -> None:
-        if not self._stopped.done():
-            self._stopped.set_result(None)
+        while self._sealing:
+            _tell(self._sealing.pop())
+        _tell(self._stopped)
+
+
+def _tell(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)

@@ -6,8 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from daemon.configuration import Configuration, impersonators, load_configuration, load_kinds
+from daemon.configuration import (
+    Configuration,
+    impersonators,
+    load_configuration,
+    load_kinds,
+    store_settings,
+)
 from daemon.errors import ConfigurationError
+from daemon.journal.retention import KEEP_EVERYTHING, Retention
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -80,6 +87,9 @@ def test_a_variable_is_toml_or_plain_text(variable: str, value: str, expected: o
         ("[daemon]\ncommands = []\n", "daemon.commands is empty"),
         ('[daemon]\nlog_level = "loud"\n', "$.daemon.log_level"),
         ("daemon = 5\n", "[daemon]"),
+        ('[store]\nfeed_retention_age = "90"\n', "store.feed_retention_age: a delay is written"),
+        ("[store]\nfeed_retention_events = 0\n", "$.store.feed_retention_events"),
+        ("[store]\nfeed_retention = 5\n", "store.feed_retention; did you mean"),
         ('[lifecycles]\nfile = ["x"]\n', "lifecycles.file; did you mean 'files'?"),
         ('[lifecycles]\nby_kind = "x"\n', "$.lifecycles.by_kind"),
         ('[roles]\napprover = "alice"\n', "$.roles"),
@@ -128,6 +138,20 @@ def test_what_is_wrong_in_a_variable_is_said_with_its_name(
     assert variable in message
     assert said in message
     assert "manifestd.toml" not in message
+
+
+def test_what_is_said_about_the_feed_is_what_the_store_is_opened_with(tmp_path: Path) -> None:
+    assert store_settings(Configuration()).retention == KEEP_EVERYTHING
+    file = written(tmp_path, "[store]\nfeed_retention_events = 7\nsegment_bytes = 65536\n")
+    environment = {
+        "MANIFESTD_STORE__FEED_RETENTION_AGE": "1d12h",
+        "MANIFESTD_STORE__FEED_RETENTION_BYTES": "1000",
+    }
+
+    settings = store_settings(load_configuration(file, environment))
+
+    assert settings.retention == Retention(events=7, size_bytes=1000, age_s=129_600.0)
+    assert settings.segment_size_bytes == 65536
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

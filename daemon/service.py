@@ -17,7 +17,14 @@ from protocol.commands import Health, Probe, Request, Status, Verify, Whoami
 from protocol.errors import CommandError
 from protocol.events import timestamp
 from protocol.principals import Peer, Principal, permitting_roles
-from protocol.replies import HealthResult, ProbeResult, StatusResult, VerifyResult, WhoamiResult
+from protocol.replies import (
+    HealthResult,
+    ProbeResult,
+    StatusResult,
+    Usage,
+    VerifyResult,
+    WhoamiResult,
+)
 
 PROTOCOL_VERSION: Final = 1
 VERSION: Final = "0.1.0"
@@ -35,6 +42,7 @@ class Service:
         endpoints: Mapping[str, list[str]],
         figures: Callable[[], dict[str, int]],
         reporter: ProgressReporter,
+        usage: Callable[[], Mapping[str, Usage]],
     ) -> None:
         self._engine = engine
         self._store = store
@@ -42,6 +50,7 @@ class Service:
         self._endpoints = dict(endpoints)
         self._figures = figures
         self._reporter = reporter
+        self._usage = usage
         self._verifying = False
         self._started_ns = time.time_ns()
         self._started_s = time.monotonic()
@@ -98,6 +107,7 @@ class Service:
             published=directory.published,
             dropped=figures,
             writable=self._store.writable,
+            limits={**self._usage(), **self._engine.usage, **self._store.usage},
             endpoints=self._endpoints,
         )
 

@@ -52,7 +52,7 @@ from protocol.errors import (
 )
 from protocol.events import CommittedEvent, NewEvent
 from protocol.limits import PAGE_BYTES_MAX
-from protocol.replies import ManifestSummary
+from protocol.replies import ManifestSummary, Usage
 from protocol.snapshots import StateSnapshot
 
 log = logging.getLogger(__name__)
@@ -244,6 +244,11 @@ class FileStore:
     def archived_seq(self) -> int:
         """The seq up to which every event is in its manifest's own folder."""
         return self._archiver.archived_seq
+
+    @property
+    def usage(self) -> dict[str, Usage]:
+        """How full the queues of journal and archive are."""
+        return self._journal.usage | self._dirty.usage
 
     @property
     def writable(self) -> bool:

@@ -206,8 +206,16 @@ class VerifyResult(msgspec.Struct, frozen=True, kw_only=True):
     last_seq: int
 
 
+class Usage(msgspec.Struct, frozen=True):
+    """How full something bounded is; `refused`: how often it was too full, where that is counted."""
+
+    used: int
+    limit: int | None
+    refused: int | None = None
+
+
 class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of a running daemon."""
+    """Figures of a running daemon. `limits`: what is bounded, by name (docs/operations.md)."""
 
     version: str
     pid: int
@@ -225,6 +233,7 @@ class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
     published: int
     dropped: dict[str, int]
     writable: bool
+    limits: dict[str, Usage]
     endpoints: dict[str, list[str]]
 
 

@@ -69,6 +69,9 @@ class Household(Protocol):
     def say(self, answer: Answer, outcome: msgspec.Struct | CommandError) -> None:
         """Answer; whoever is answered and fails at it harms nobody else."""
 
+    def turned_away(self) -> None:
+        """A mailbox was full."""
+
     def settled(self, actor: "ManifestActor") -> None:
         """The actor has nothing to do any more."""
 
@@ -140,6 +143,7 @@ class ManifestActor:
             else:
                 self._mailbox.put(letter)
         except CommandError as error:
+            self._house.turned_away()
             self._say(letter, error)
         else:
             self._go_on()

@@ -38,7 +38,7 @@ from protocol.errors import (
 from protocol.events import CommittedEvent, state_names
 from protocol.identifiers import event_topic
 from protocol.record import ReplayError
-from protocol.replies import ManifestSummary
+from protocol.replies import ManifestSummary, Usage
 from protocol.snapshots import RememberedCommand, StateSnapshot, replay
 
 log: Final = logging.getLogger(__name__)
@@ -74,6 +74,8 @@ class Directory:
         self.rules = rules.with_urn_owner(self.catalog.urn_owner)
         self.published = 0
         self.refusals = 0
+        self._turned_away = 0  # By full mailboxes.
+        self._kept_out = 0  # For want of room for an actor.
         self._publisher = publisher
         self._actors: OrderedDict[str, ManifestActor] = OrderedDict()
         self._actors_max = actors_max
@@ -145,6 +147,14 @@ class Directory:
     def waiting(self) -> int:
         """The number of commands in all mailboxes."""
         return sum(actor.waiting for actor in self._actors.values())
+
+    @property
+    def usage(self) -> dict[str, Usage]:
+        """How full what has a bound is, by name; of mailboxes what waits in all of them."""
+        return {
+            "actors": Usage(self.active, self._actors_max, self._kept_out),
+            "mailboxes": Usage(self.waiting, None, self._turned_away),
+        }
 
     def tell(self, letter: Letter) -> None:
         """Hand a write to the actor of its manifest; unknown manifests only `create` makes.
@@ -244,6 +254,10 @@ class Directory:
             answer(outcome)
         except Exception:
             log.exception("an answer was lost")
+
+    def turned_away(self) -> None:
+        """Count a command that found its mailbox full."""
+        self._turned_away += 1
 
     def settled(self, actor: ManifestActor) -> None:
         """Forget an actor whose manifest was never created."""
@@ -364,6 +378,7 @@ class Directory:
             if room >= MADE_ROOM_FOR:
                 return
         if len(self._actors) >= actors_max:
+            self._kept_out += 1
             raise OverloadedError.full(
                 "the table of active manifests",
                 limit=actors_max,

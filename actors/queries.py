@@ -53,6 +53,7 @@ from protocol.replies import (
     ListResult,
     RecoverResult,
     Registered,
+    Usage,
     VerifyResult,
 )
 from protocol.snapshots import StateSnapshot, encode_snapshot, replay
@@ -97,6 +98,11 @@ class Queries:
     def stop(self) -> None:
         """Cut short the reads that can take minutes."""
         self._slow.stop()
+
+    @property
+    def slow(self) -> Usage:
+        """How many reads wait for the store."""
+        return self._slow.usage
 
     def _with_state(
         self,

@@ -20,9 +20,10 @@ from actors.engine import Engine
 from actors.pipeline import RegistrationPipeline
 from actors.ports import LifecycleChangedError
 from actors.rules import Rules
+from daemon.admission import Admission, Bounds
 from daemon.archive.opening import LOCK_NAME
 from daemon.backup import Backups
-from daemon.configuration import Configuration, impersonators, store_settings
+from daemon.configuration import Configuration, impersonators, rate_limit, store_settings
 from daemon.errors import (
     ConfigurationError,
     DaemonError,
@@ -78,12 +79,18 @@ class Application:
         self._manager = manager
         self._end = end
         self._rules = load_rules(configuration, base, dev=dev)
-        self._identity = Identity(
+        identity = Identity(
             names={int(uid): name for uid, name in configuration.identity.names.items()},
             roles=configuration.roles,
             impersonators=impersonators(configuration),
             everyday=self._rules.roles,
             everything=dev,
+        )
+        limits = configuration.limits
+        self._admission = Admission(
+            identity,
+            Bounds(limits.in_flight, limits.in_flight_bytes),
+            rate_limit(limits, time.monotonic_ns),
         )
         self._stop = asyncio.Event()
         self._failure: DaemonError | None = None
@@ -205,8 +212,9 @@ class Application:
             backups=Backups(
                 store, OperatingSystemDisk(), self._directory, published(publisher), CLOCK
             ),
+            usage=lambda: self._admission.usage,
         )
-        router = CommandSocket(context, daemon.commands, self._identity, service)
+        router = CommandSocket(context, daemon.commands, self._admission, service)
         return router
 
     def _listen_to_signals(self) -> None:

@@ -20,7 +20,14 @@ from protocol.errors import CommandError
 from protocol.events import timestamp
 from protocol.principals import Peer, Principal, permitting_roles
 from protocol.progress import ProgressReporter
-from protocol.replies import HealthResult, ProbeResult, StatusResult, VerifyResult, WhoamiResult
+from protocol.replies import (
+    HealthResult,
+    ProbeResult,
+    StatusResult,
+    Usage,
+    VerifyResult,
+    WhoamiResult,
+)
 
 PROTOCOL_VERSION: Final = 1
 VERSION: Final = "0.1.0"
@@ -39,6 +46,7 @@ class Service:
         figures: Callable[[], dict[str, int]],
         reporter: ProgressReporter,
         backups: Backups,
+        usage: Callable[[], Mapping[str, Usage]],
     ) -> None:
         self._engine = engine
         self._store = store
@@ -47,6 +55,7 @@ class Service:
         self._figures = figures
         self._reporter = reporter
         self._backups = backups
+        self._usage = usage
         self._verifying = False
         self._started_ns = time.time_ns()
         self._started_s = time.monotonic()
@@ -107,6 +116,7 @@ class Service:
             published=directory.published,
             dropped=figures,
             writable=self._store.writable,
+            limits={**self._usage(), **self._engine.usage, **self._store.usage},
             endpoints=self._endpoints,
         )
 

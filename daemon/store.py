@@ -52,7 +52,7 @@ from protocol.errors import (
 )
 from protocol.events import CommittedEvent, NewEvent
 from protocol.limits import PAGE_BYTES_MAX
-from protocol.replies import ManifestSummary
+from protocol.replies import ManifestSummary, Usage
 from protocol.snapshots import StateSnapshot
 
 DEFAULTS: Final = StoreSettings()
@@ -254,6 +254,11 @@ class FileStore:
     def redactions_pending(self) -> int:
         """How many redactions are durable, and not carried out in every file."""
         return self._housekeeping.redactions_pending
+
+    @property
+    def usage(self) -> dict[str, Usage]:
+        """How full the queues of journal and archive are."""
+        return self._journal.usage | self._dirty.usage
 
     @property
     def writable(self) -> bool:

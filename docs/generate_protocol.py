@@ -22,6 +22,7 @@ PARTS: Final = (
     record.Approval,
     record.Rejection,
     replies.Registered,
+    replies.Usage,
     timers.Timer,
     replies.Explanation,
 )

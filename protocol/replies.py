@@ -221,11 +221,19 @@ class BackupResult(msgspec.Struct, frozen=True, kw_only=True):
     lifecycles: dict[str, msgspec.Raw] | Unset = UNSET
 
 
+class Usage(msgspec.Struct, frozen=True):
+    """How full something bounded is; `refused`: how often it was too full, where that is counted."""
+
+    used: int
+    limit: int | None
+    refused: int | None = None
+
+
 class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
     """Figures of a running daemon.
 
     `redactions_pending`: accepted, and not yet carried out in every file; 0: what was redacted is
-    gone from the store.
+    gone from the store. `limits`: what is bounded, by name (docs/operations.md).
     """
 
     version: str
@@ -245,6 +253,7 @@ class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
     published: int
     dropped: dict[str, int]
     writable: bool
+    limits: dict[str, Usage]
     endpoints: dict[str, list[str]]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from protocol.events import CommittedEvent
+from protocol.replies import Usage
 from protocol.snapshots import StateSnapshot
 
 
@@ -138,6 +139,17 @@ class DirtyManifests:
             or self._events >= share * events
             or self._size_bytes >= share * size_bytes
         )
+
+    @property
+    def usage(self) -> dict[str, Usage]:
+        """How full it is, in each of its limits."""
+        manifests, events, size_bytes = self._limits
+        waiting = len(self._collected) + len(self._written)
+        return {
+            "archive_manifests": Usage(waiting, manifests),
+            "archive_events": Usage(self._events, events),
+            "archive_bytes": Usage(self._size_bytes, size_bytes),
+        }
 
     def _entry(self, manifest_id: str) -> DirtyManifest:
         entry = self._collected.get(manifest_id)

@@ -35,6 +35,7 @@ from protocol.errors import (
     ShuttingDownError,
     UnavailableError,
 )
+from protocol.replies import Usage
 
 PENDING_EVENTS_MAX: Final = 65_536  # Two seconds of the fastest machine measured.
 PENDING_BYTES_MAX: Final = 64 << 20  # Sixty-four requests of the largest size.
@@ -150,6 +151,14 @@ class Journal(Generic[EntryT]):
                 return ShuttingDownError(ShuttingDownError.wording)
             case _Phase.FAILED:
                 return UnavailableError("the journal failed; the daemon is stopping")
+
+    @property
+    def usage(self) -> dict[str, Usage]:
+        """How full the queue is, in each of its limits."""
+        return {
+            "journal_events": Usage(self._pending_events, PENDING_EVENTS_MAX),
+            "journal_bytes": Usage(self._pending_bytes, PENDING_BYTES_MAX),
+        }
 
     @property
     def storage_error(self) -> CommandError | None:

@@ -11,10 +11,12 @@ from daemon.configuration import (
     impersonators,
     load_configuration,
     load_kinds,
+    rate_limit,
     store_settings,
 )
 from daemon.errors import ConfigurationError
 from daemon.journal.retention import KEEP_EVERYTHING, Retention
+from protocol.errors import OverloadedError
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -209,3 +211,46 @@ def test_a_kind_without_a_schema_says_so(tmp_path: Path) -> None:
         load_kinds(load_configuration(written(tmp_path, "[kinds.plugin]\n"), {}), tmp_path)
     syntax = written(tmp_path, '[kinds.plugin]\nvalidation = "syntax"\n')
     assert "plugin" in load_kinds(load_configuration(syntax, {}), tmp_path).names()
+
+
+def test_limits_are_read_from_the_file_and_from_variables(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        '[limits]\nin_flight = 10\nrate = "100/s"\nburst = 200\n'
+        '[limits.principals.ci]\nrate = "5/s"\n[limits.principals.boss]\nrate = "unlimited"\n',
+    )
+    limits = load_configuration(file, {"MANIFESTD_LIMITS__RATE": "7/min"}).limits
+    limit = rate_limit(limits, lambda: 0)
+
+    assert limits.in_flight == 10
+    assert limits.rate == "7/min"
+    assert limit is not None
+    for _ in range(1000):
+        limit.take("boss")
+    for _ in range(10):
+        limit.take("ci")
+    with pytest.raises(OverloadedError, match="5 per second"):
+        limit.take("ci")
+
+
+def test_without_a_rate_nobody_is_counted() -> None:
+    assert rate_limit(load_configuration(None, {}).limits, lambda: 0) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[limits]\nin_flght = 1", "did you mean 'in_flight'"),
+        ("[limits]\nin_flight = 0", "limits.in_flight"),
+        ("[limits]\nin_flight_bytes = 1000", "limits.in_flight_bytes"),
+        ('[limits]\nrate = "fast"', "'fast' is no rate; write writes per second"),
+        ("[limits]\nburst = 5", "give limits.rate"),
+        ('[limits]\nprincipals = "ci"', "limits.principals"),
+        ("[limits.principals]\nci = 5", "limits.principals.ci is a table"),
+        ('[limits.principals.ci]\nrat = "1/s"', "did you mean 'rate'"),
+        ('[limits.principals.""]\nrate = "1/s"', "is no name"),
+        ('[limits.principals.ci]\nrate = "1/d"', "'1/d' is no rate"),
+    ],
+)
+def test_a_limit_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    assert said in refusal(written(tmp_path, text))

@@ -41,7 +41,8 @@ from daemon.journal.checkpoint import BatchEnd
 from daemon.journal.clean import mark_clean
 from daemon.journal.committer import Journal
 from daemon.journal.disk import Disk, OperatingSystemDisk
-from daemon.settings import StoreSettings
+from daemon.journal.threads import Threads
+from daemon.settings import DEFAULT_SETTINGS, StoreSettings
 from protocol.errors import (
     CommandError,
     OptimisticLockError,
@@ -79,9 +80,9 @@ class FileStore:
         disk: Disk,
         data_directory: Path,
         opened: OpenedStore,
-        *,
         settings: StoreSettings,
         timer: Timer | None,
+        threads: Threads | None,
         on_failed: Callable[[DaemonError], None],
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -100,8 +101,7 @@ class FileStore:
         self._next_seq = opened.end.seq + 1
         self._recent = RecentEvents(opened.end.seq)
         self._dirty = DirtyManifests(settings.dirty)
-        for entry in opened.dirty:
-            self._dirty.restore(entry)
+        self._dirty.restore(opened.dirty)
         self._reservations = Reservations(self._rows)
         self._journal: Journal[_Entry] = Journal(
             disk,
@@ -112,6 +112,7 @@ class FileStore:
             on_refused=self._on_refused,
             on_failed=self._on_journal_failed,
             segment_size_bytes=settings.segment_size_bytes,
+            threads=threads,
         )
         self._archiver = Archiver(
             self._dirty,
@@ -131,8 +132,9 @@ class FileStore:
         data_directory: Path,
         *,
         disk: Disk | None = None,
-        settings: StoreSettings | None = None,
+        settings: StoreSettings = DEFAULT_SETTINGS,
         timer: Timer | None = None,
+        threads: Threads | None = None,
         on_failed: Callable[[DaemonError], None],
     ) -> Self:
         """Open the store in `data_directory`, made when missing, and recover what a crash left.
@@ -146,13 +148,9 @@ class FileStore:
             DiskFailedError: the disk failed.
         """
         disk = OperatingSystemDisk() if disk is None else disk
-        settings = StoreSettings() if settings is None else settings
-        opened = await wrap(open_store)(
-            disk, data_directory, reserve_size_bytes=settings.reserve_size_bytes
-        )
-        return cls(
-            disk, data_directory, opened, settings=settings, timer=timer, on_failed=on_failed
-        )
+        reserve_size_bytes = settings.reserve_size_bytes
+        opened = await wrap(open_store)(disk, data_directory, reserve_size_bytes=reserve_size_bytes)
+        return cls(disk, data_directory, opened, settings, timer, threads, on_failed)
 
     def on_committed(self, listener: CommittedListener) -> None:
         """See `EventStore`."""

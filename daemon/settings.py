@@ -1,6 +1,6 @@
 """What a configuration may change about the file store, and a test makes small."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from daemon.archive.dirty import DIRTY_LIMITS, DirtyLimits
 from daemon.journal.reserve import RESERVE_SIZE_BYTES
@@ -15,3 +15,6 @@ class StoreSettings(NamedTuple):
     segment_size_bytes: int = SEGMENT_SIZE_BYTES
     reserve_size_bytes: int = RESERVE_SIZE_BYTES
     retention: Retention = KEEP_EVERYTHING  # How far `feed` reaches back.
+
+
+DEFAULT_SETTINGS: Final = StoreSettings()

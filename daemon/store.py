@@ -40,8 +40,9 @@ from daemon.errors import DaemonError
 from daemon.journal.checkpoint import BatchEnd
 from daemon.journal.committer import Journal
 from daemon.journal.disk import Disk, OperatingSystemDisk
+from daemon.journal.threads import Threads
 from daemon.redaction.pending import Erasure
-from daemon.settings import StoreSettings
+from daemon.settings import DEFAULT_SETTINGS, StoreSettings
 from protocol.errors import (
     CommandError,
     OptimisticLockError,
@@ -55,7 +56,6 @@ from protocol.limits import PAGE_BYTES_MAX
 from protocol.replies import ManifestSummary, Usage
 from protocol.snapshots import StateSnapshot
 
-DEFAULTS: Final = StoreSettings()
 RETRY_AFTER_MS: Final = 200  # The archive frees a batch of thousands in about that time.
 
 
@@ -78,9 +78,9 @@ class FileStore:
         disk: Disk,
         data_directory: Path,
         opened: OpenedStore,
-        *,
         settings: StoreSettings,
         timer: Timer | None,
+        threads: Threads | None,
         on_failed: Callable[[DaemonError], None],
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -100,8 +100,7 @@ class FileStore:
         self._next_seq = opened.end.seq + 1
         self._recent = RecentEvents(opened.end.seq)
         self._dirty = DirtyManifests(settings.dirty)
-        for entry in opened.dirty:
-            self._dirty.restore(entry)
+        self._dirty.restore(opened.dirty)
         self._reservations = Reservations(self._rows)
         self._journal: Journal[_Entry] = Journal(
             disk,
@@ -112,6 +111,7 @@ class FileStore:
             on_refused=self._on_refused,
             on_failed=self._on_journal_failed,
             segment_size_bytes=settings.segment_size_bytes,
+            threads=threads,
         )
         self._reads = StoreReads(disk, data_directory, self._journal.durable_end)
         self._pins = LifecyclePins(disk, data_directory)
@@ -132,8 +132,9 @@ class FileStore:
         data_directory: Path,
         *,
         disk: Disk | None = None,
-        settings: StoreSettings = DEFAULTS,
+        settings: StoreSettings = DEFAULT_SETTINGS,
         timer: Timer | None = None,
+        threads: Threads | None = None,
         on_failed: Callable[[DaemonError], None],
     ) -> Self:
         """Open the store in `data_directory`, made when missing, and recover what a crash left.
@@ -147,12 +148,9 @@ class FileStore:
             DiskFailedError: the disk failed.
         """
         disk = OperatingSystemDisk() if disk is None else disk
-        opened = await wrap(open_store)(
-            disk, data_directory, reserve_size_bytes=settings.reserve_size_bytes
-        )
-        return cls(
-            disk, data_directory, opened, settings=settings, timer=timer, on_failed=on_failed
-        )
+        reserve_size_bytes = settings.reserve_size_bytes
+        opened = await wrap(open_store)(disk, data_directory, reserve_size_bytes=reserve_size_bytes)
+        return cls(disk, data_directory, opened, settings, timer, threads, on_failed)
 
     def on_committed(self, listener: CommittedListener) -> None:
         """See `EventStore`."""

@@ -9,13 +9,13 @@ import errno
 import logging
 from collections.abc import Callable
 from enum import Enum
-from queue import SimpleQueue
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from daemon.errors import DaemonError, DiskFailedError
 from daemon.journal.batch import encode_batch
 from daemon.journal.reader import DurableEnd
 from daemon.journal.segment_writer import NoRoomError, SegmentWriter
+from daemon.journal.threads import Queue
 from protocol.errors import CommandError, ReadOnlyError, StorageFullError
 from protocol.events import CommittedEvent
 
@@ -63,7 +63,7 @@ class CommitThread(Generic[EntryT]):
 
     def __init__(
         self,
-        queue: SimpleQueue[list[EntryT] | Order],
+        queue: Queue[list[EntryT] | Order],
         writer: SegmentWriter,
         log_hash: bytes,
         post: Callable[..., object],

@@ -17,8 +17,6 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from math import inf
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
 from typing import Final, Generic
 
 from daemon.errors import DaemonError
@@ -29,6 +27,7 @@ from daemon.journal.reader import SEALED, DurableEnd
 from daemon.journal.recovery import JournalEnd
 from daemon.journal.segment import SEGMENT_SIZE_BYTES
 from daemon.journal.segment_writer import SegmentWriter
+from daemon.journal.threads import Queue, SystemThreads, Threads
 from protocol.errors import (
     CommandError,
     OverloadedError,
@@ -54,7 +53,7 @@ class _Phase(Enum):
 class Journal(Generic[EntryT]):
     """The journal while the daemon runs. All methods belong to the loop's thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (named, and each of another kind)
         self,
         disk: Disk,
         data_directory: Path,
@@ -65,6 +64,7 @@ class Journal(Generic[EntryT]):
         on_refused: Callable[[Sequence[EntryT], CommandError], None],
         on_failed: Callable[[DaemonError], None],
         segment_size_bytes: int = SEGMENT_SIZE_BYTES,
+        threads: Threads | None = None,
     ) -> None:
         """Start the journal's thread at `end`, which `recover_journal` returned.
 
@@ -87,7 +87,8 @@ class Journal(Generic[EntryT]):
         self._batch_ends = deque(end.batch_ends)
         self._stopped = loop.create_future()
         self._sealing: list[asyncio.Future[None]] = []
-        self._queue: SimpleQueue[list[EntryT] | Order] = SimpleQueue()
+        threads = threads or SystemThreads()
+        self._queue: Queue[list[EntryT] | Order] = threads.queue()
         writer = SegmentWriter(
             disk,
             data_directory,
@@ -104,8 +105,7 @@ class Journal(Generic[EntryT]):
             self._has_stopped,
         )
         worker = CommitThread(self._queue, writer, end.log_hash, loop.call_soon_threadsafe, answers)
-        # A daemon thread: a sync that never returns must not keep the failed process alive.
-        Thread(target=worker.run, name="journal", daemon=True).start()
+        threads.start(worker.run, "journal")
 
     def append(self, entry: EntryT) -> None:
         """Queue `entry`, whose seq follows the last one appended, or `durable_seq` after a refusal.

@@ -16,7 +16,7 @@ from daemon.backup import BACKUPS_MAX, Backups
 from daemon.building import StoreBuilder, UnsyncedDisk
 from daemon.errors import DaemonError
 from daemon.journal.disk import OperatingSystemDisk
-from daemon.journal.segment import remove_segments_below
+from daemon.journal.retention import Retention, SegmentRemover
 from daemon.settings import StoreSettings
 from daemon.store import FileStore
 from protocol.commands import Backup
@@ -69,7 +69,8 @@ def build(directory: Path) -> list[CommittedEvent]:
         builder.add(event)
         builder.flush()
     builder.finish(StoreIdentity("s", "2026-11-26T00:00:00.000000Z"), disk)
-    assert remove_segments_below(disk, directory, len(events) - 4)
+    remover = SegmentRemover(disk, directory, Retention(events=5))
+    assert remover.remove(len(events), len(events), 0.0)
     return events
 
 

@@ -10,6 +10,7 @@ from random import Random
 
 import pytest
 
+from tests.support import broken_daemon
 from tests.support.crash_daemon import CrashDaemon
 from tests.support.evidence import Evidence
 from tests.support.load import Load
@@ -90,6 +91,6 @@ def test_without_fdatasync_a_power_cut_loses_acknowledged_events(file_system: st
     with LoopDisk(file_system) as disk:
         evidence = Evidence()
 
-        cut_power(disk, evidence, 3, program=("-m", "tests.support.daemon_without_sync"))
+        cut_power(disk, evidence, 3, program=broken_daemon.program("no-sync"))
 
         assert losses(disk.mount_point / "store", evidence)

@@ -13,8 +13,14 @@ from pathlib import Path
 from threading import Timer
 from typing import Any, Final
 
+from actors import decide
+from actors.queries import Queries
+from actors.rules import Rules
 from daemon.command_line import main
 from daemon.journal import disk
+from protocol.commands import Create, Write
+from protocol.replies import GetResult
+from protocol.snapshots import StateSnapshot
 
 LATE_S: Final = 0.02
 
@@ -68,11 +74,52 @@ def unsynced_names() -> None:
     _replace(disk.OperatingSystemDisk, "sync_directory", sync_directory)
 
 
+def late_write() -> None:
+    """Hand a batch to the operating system when the next one comes."""
+    real: Callable[[Any, bytes], None] = disk._OperatingSystemFile.write  # noqa: SLF001
+    kept: dict[int, bytes] = {}
+
+    def write(file: Any, data: bytes) -> None:  # noqa: ANN401
+        """Write what was kept, and keep this."""
+        real(file, kept.get(id(file), b""))
+        kept[id(file)] = data
+
+    _replace(disk._OperatingSystemFile, "write", write)  # noqa: SLF001
+
+
+def lost_race() -> None:
+    """Look at no expected version: of two commands on one, the later one wins."""
+    real = decide._check_version  # noqa: SLF001
+
+    def check_version(state: StateSnapshot | None, request: Write, rules: Rules) -> None:
+        """Object to nothing but a manifest that is there or is not."""
+        if state is None or isinstance(request, Create):
+            real(state, request, rules)
+
+    setattr(decide, "_check_version", check_version)  # noqa: B010
+
+
+def stale_reads() -> None:
+    """Answer `get` with what was there when it was asked the last time."""
+    real: Callable[[Any, StateSnapshot], GetResult] = Queries._get_result  # noqa: SLF001
+    before: dict[str, StateSnapshot] = {}
+
+    def get_result(queries: Any, state: StateSnapshot) -> GetResult:  # noqa: ANN401
+        """Remember `state` for the next one."""
+        old, before[state.manifest_id] = before.get(state.manifest_id, state), state
+        return real(queries, old)
+
+    _replace(Queries, "_get_result", get_result)
+
+
 FAULTS: Final[dict[str, Callable[[], None]]] = {
     "no-sync": no_sync,
     "late-sync": late_sync,
     "retried-sync": retried_sync,
     "unsynced-names": unsynced_names,
+    "late-write": late_write,
+    "lost-race": lost_race,
+    "stale-reads": stale_reads,
 }
 
 

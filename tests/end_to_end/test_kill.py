@@ -14,7 +14,9 @@ import pytest
 from tests.support import broken_daemon
 from tests.support.crash_daemon import CrashDaemon
 from tests.support.effort import seeds, tally
+from tests.support.evidence import Evidence
 from tests.support.load import Load
+from tests.support.scripted import Script
 from tests.support.store_check import check_store
 from tests.support.wire_check import check_restarted
 
@@ -56,15 +58,12 @@ def test_killed_at_two_hundred_moments_the_daemon_keeps_every_word_it_gave(tmp_p
 
 
 def test_a_daemon_that_writes_late_is_caught(tmp_path: Path) -> None:
-    (seed,) = seeds(1)
+    evidence = Evidence()
     with CrashDaemon(tmp_path / "s", program=broken_daemon.program("late-write")) as daemon:
         daemon.start()
-        load = Load(daemon, seed)
-        load.connect()
-        load.run(100)
+        Script(daemon, evidence).run()
         daemon.kill()
-        load.close()
 
-    findings = check_store(tmp_path / "s", load.evidence, settled=False)
+    findings = check_store(tmp_path / "s", evidence, settled=False)
 
     assert any(finding.startswith("lost: ") for finding in findings)

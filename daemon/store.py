@@ -36,7 +36,7 @@ from daemon.archive.reads import StoreReads
 from daemon.archive.recent import RecentEvents, bounded
 from daemon.archive.reservations import Reservations
 from daemon.archive.writer import NoRoomError
-from daemon.errors import DaemonError
+from daemon.errors import DaemonError, DiskFailedError
 from daemon.journal.checkpoint import BatchEnd
 from daemon.journal.committer import Journal
 from daemon.journal.disk import Disk, OperatingSystemDisk
@@ -280,7 +280,11 @@ class FileStore:
 
     async def pin_lifecycle(self, name: str, definition: bytes) -> None:
         """See `EventStore`."""
-        await wrap(self._pins.pin)(name, definition)
+        try:
+            await wrap(self._pins.pin)(name, definition)
+        except DiskFailedError as error:
+            self._fail(error)  # Else `close` would call this end a clean one.
+            raise
 
     async def pinned_lifecycles(self) -> dict[str, bytes]:
         """See `EventStore`."""

@@ -9,6 +9,7 @@ meets no other one, and 245 bytes fit where a file system takes 255.
 """
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,7 @@ class Layout:
     def __init__(self, data_directory: Path) -> None:
         self.manifests = data_directory / MANIFESTS_NAME
         self.quarantine = data_directory / QUARANTINE_NAME
-        self._prefixes = [self.manifests / f"{number:02x}" for number in range(256)]
+        self._prefixes = _prefixes(self.manifests)
 
     def folder(self, manifest_id: str) -> Path:
         """Return the path of a manifest's own folder."""
@@ -46,3 +47,9 @@ class Layout:
     def state(self, manifest_id: str) -> Path:
         """Return the path of a manifest's `state.json`."""
         return self.folder(manifest_id) / STATE_NAME
+
+
+@lru_cache(maxsize=4)
+def _prefixes(manifests: Path) -> list[Path]:
+    """Return the 256 folders below `manifests`; every part of one store asks for the same."""
+    return [manifests / f"{number:02x}" for number in range(256)]

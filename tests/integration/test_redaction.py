@@ -59,9 +59,9 @@ async def test_what_is_redacted_stands_in_no_file_and_the_chain_holds(
     assert all(files_with(data, secret) for secret in kept)
     page = await follower.store.feed(0, 100)
     assert [event.seq for event in page.events] == list(range(1, 6))
-    for event in page.events:
-        assert read_event(event.line).hash == event.hash
-        assert not any(secret in event.line for secret in gone)
+    for one in page.events:
+        assert read_event(one.line).hash == one.hash
+        assert not any(secret in one.line for secret in gone)
     log = await follower.store.history("a", 0, 100)
     state = replay(log)
     assert state is not None

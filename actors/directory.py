@@ -391,8 +391,7 @@ class Directory:
     def _passivate(self, actor: ManifestActor) -> bool:
         """Let `actor` go when nobody would miss it; else look at the others first next time."""
         if actor.is_idle and self.store.is_clean(actor.manifest_id):
-            del self._actors[actor.manifest_id]
-            return True
+            return self._actors.pop(actor.manifest_id) is actor
         self._touch(actor)
         return False
 

@@ -59,13 +59,7 @@ from protocol.snapshots import StateSnapshot
 RETRY_AFTER_MS: Final = 200  # The archive frees a batch of thousands in about that time.
 
 
-def _nobody(_events: Sequence[CommittedEvent]) -> None:
-    """Stand for the listener until there is one; nothing is appended before."""
-
-
-class _Entry(NamedTuple):
-    """An event on its way through the journal, and who wants to know if it fails."""
-
+class _Entry(NamedTuple):  # An event on its way through the journal, and who hears if it fails.
     committed: CommittedEvent
     refused: Callable[[AppendRefusal], None]
 
@@ -84,16 +78,14 @@ class FileStore:
         on_failed: Callable[[DaemonError], None],
     ) -> None:
         loop = asyncio.get_running_loop()
-        timer = loop if timer is None else timer
         self.notes = opened.notes  # What start-up mended, in sentences for the operator.
         self.store_id = opened.identity.store_id
-        self._disk = disk
-        self._directory = data_directory
+        self._disk, self._directory = disk, data_directory
         self._opened = opened
         self._report_failure = on_failed
         self._failure: DaemonError | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._listener: CommittedListener = _nobody
+        self._listener: CommittedListener | None = None
         self._rows = sorted(opened.rows.values(), key=attrgetter("created_seq"))
         self._versions = {row.manifest_id: row.version for row in self._rows}
         self._pending: dict[str, _Entry] = {}
@@ -121,7 +113,7 @@ class FileStore:
             opened,
             StoreParts(self._dirty, self._journal, self._reads),
             retention=settings.retention,
-            timer=timer,
+            timer=loop if timer is None else timer,
             last_seq=lambda: self._recent.last_seq,
             on_failed=self._fail,
         )
@@ -154,7 +146,7 @@ class FileStore:
 
     def on_committed(self, listener: CommittedListener) -> None:
         """See `EventStore`."""
-        assert self._listener is _nobody
+        assert self._listener is None
         self._listener = listener
 
     def append(
@@ -378,6 +370,7 @@ class FileStore:
             if erasure is not None:
                 self._recent.redact(*erasure)
                 self._housekeeping.redact(erasure)
+        assert self._listener is not None
         self._listener(committed)
         self._archiver.wake()
 

@@ -131,8 +131,7 @@ def apply(state: StateSnapshot | None, committed: CommittedEvent) -> StateSnapsh
     if core.version != state.version + 1 or core.prev != state.head:
         raise _gap(core, state.version)
     if core.manifest_id != state.manifest_id:
-        message = f"an event of {core.manifest_id} in the history of {state.manifest_id}"
-        raise ReplayError(message)
+        raise ReplayError(f"an event of {core.manifest_id} in the history of {state.manifest_id}")
     change = BY_TYPE.get(core.type)
     if change is None:
         raise unknown(core, f"type {core.type!r}")

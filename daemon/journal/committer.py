@@ -96,7 +96,14 @@ class Journal(Generic[EntryT]):
             segment_size_bytes=end.segment_size_bytes,
             segment_size_bytes_max=segment_size_bytes,
         )
-        answers = Answers(
+        worker = CommitThread(
+            self._queue, writer, end.log_hash, loop.call_soon_threadsafe, self._answers()
+        )
+        threads.start(worker.run, "journal")
+
+    def _answers(self) -> Answers:
+        """Return what the thread has called on the loop."""
+        return Answers(
             self._committed,
             self._write_refused,
             self._refused,
@@ -104,8 +111,6 @@ class Journal(Generic[EntryT]):
             self._has_sealed,
             self._has_stopped,
         )
-        worker = CommitThread(self._queue, writer, end.log_hash, loop.call_soon_threadsafe, answers)
-        threads.start(worker.run, "journal")
 
     def append(self, entry: EntryT) -> None:
         """Queue `entry`, whose seq follows the last one appended, or `durable_seq` after a refusal.

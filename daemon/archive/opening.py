@@ -1,6 +1,6 @@
 """Start-up of a file store: from a directory to everything that a running store needs.
 
-    lock -> store.json -> index -> journal -> (index rebuilt) -> journal's tail applied -> reserve
+    lock -> store.json -> lifecycles -> index -> journal -> (index rebuilt) -> journal's tail applied -> reserve
 
 Promise:  a directory that another process holds is not touched. When `open_store` returns, the
           journal is durable, the index is current to its end, and what the archive lacks is dirty.
@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 from daemon.archive.dirty import DirtyManifest
 from daemon.archive.identity import StoreIdentity, open_identity
 from daemon.archive.layout import Layout
+from daemon.archive.pins import LifecyclePins
 from daemon.archive.reader import ArchiveReader
 from daemon.errors import DamagedStoreError, DiskFailedError, StoreLockedError
 from daemon.index import IndexFile, LoadedIndex, read_index
@@ -93,6 +94,7 @@ class _Opening:
     def run(self, lock: int, reserve: Reserve) -> OpenedStore:
         disk, directory = self._disk, self._directory
         identity = open_identity(disk, directory)
+        LifecyclePins(disk, directory).check()
         was_clean = read_clean(disk, directory) is not None
         loaded = read_index(disk, directory)
         recovered = recover_journal(

@@ -67,6 +67,12 @@ class LifecyclePins:
             message = f"the lifecycles in {self._directory} cannot be read: {error.strerror}"
             raise UnavailableError(message) from error
 
+    def check(self) -> None:
+        """Read every definition; `DamagedStoreError` for one that is not what was written."""
+        for file_name in self._disk.list_names(self._directory):
+            if pinned_name(file_name) is not None:
+                self._definition(file_name)
+
     def _definition(self, file_name: str) -> bytes:
         path = self._directory / file_name
         definition = unseal_bytes(self._disk.read(path))

@@ -16,7 +16,8 @@ from daemon.journal.damage import Form, form_of
 from daemon.journal.disk import Disk
 from daemon.journal.mending import MendedBatch, rebuild
 from daemon.journal.segment import segment_path
-from daemon.offline.journal_scan import Gap, SegmentScanner
+from daemon.offline.flips import without_flips
+from daemon.offline.journal_scan import Gap, SegmentScanner, intact_lines
 from daemon.offline.remedy import Lost, Mend, Remedy
 from daemon.offline.survey import Survey
 from protocol.events import CommittedEvent
@@ -87,8 +88,8 @@ class JournalRemedies:
 
     def _filling(self, gap: Gap, content: bytes) -> bytes:
         """Return the bytes that belong in a gap."""
-        known = self._copies | self._survey.strays
         region = content[: gap.end_offset]
+        known = self._known(gap, region[gap.offset :])
         mended = (
             rebuild(gap.error, region, known, gap.log_hash) if gap.offset < len(region) else None
         )
@@ -101,6 +102,14 @@ class JournalRemedies:
             mended = MendedBatch.of([], gap.log_hash)
         return self._continued(gap, content, mended, known)
 
+    def _known(self, gap: Gap, region: bytes) -> dict[int, bytes]:
+        """Return the lines that may belong in a gap; where some lack, with flipped bits put back."""
+        known = self._copies | self._survey.strays
+        last_seq = gap.error.header.last if gap.error.header else gap.last_seq
+        if last_seq is None or any(seq not in known for seq in range(gap.first_seq, last_seq + 1)):
+            known = intact_lines(b"\n".join(without_flips(region))) | known
+        return known
+
     def _continued(
         self, gap: Gap, content: bytes, start: MendedBatch, known: dict[int, bytes]
     ) -> bytes:
@@ -112,7 +121,8 @@ class JournalRemedies:
         self._check_known(first_seq, last_seq, known)
         filling = self._take(start)
         filling += self._batches(first_seq, last_seq, known, start.encoded.log_hash)
-        is_more = len(filling) < gap.end_offset - gap.offset
+        region = content[gap.offset : gap.end_offset]
+        is_more = len(filling) < len(region) and not _is_repetition(region, gap.first_seq)
         if gap.last_seq is None and is_more and not self._survey.is_clean:
             raise _LostError(f"events behind seq {last_seq} stood here, and no copy has them")
         return filling
@@ -150,7 +160,8 @@ class JournalRemedies:
         survey = self._survey
         if survey.marks.clean is not None:
             return survey.marks.clean.seq
-        is_unknown = first_seq == gap.first_seq and gap.offset < gap.end_offset
+        region = content[gap.offset : gap.end_offset]
+        is_unknown = first_seq == gap.first_seq and not _is_repetition(region, first_seq)
         if is_unknown and form_of(gap.error, content) is not Form.TORN:
             raise _LostError(
                 f"the events from seq {gap.first_seq} on were perhaps acknowledged, and nothing "
@@ -190,6 +201,13 @@ class JournalRemedies:
         for end in (marks.clean, marks.checkpoint):
             if end is not None and end.seq == seq and end.log_hash != log_hash:
                 raise _LostError(f"the copies do not give the log_hash that is known for seq {seq}")
+
+
+def _is_repetition(region: bytes, first_seq: int) -> bool:
+    """Whether `region` holds nothing but whole lines that stand further in front, too."""
+    lines = region.split(b"\n")
+    intact = intact_lines(region)
+    return not lines.pop() and len(intact) == len(set(lines)) and max(intact, default=0) < first_seq
 
 
 def _wanted(gap: Gap) -> int:

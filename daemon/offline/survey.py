@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from daemon.archive.layout import Layout
 from daemon.journal.checkpoint import NOTHING, BatchEnd
-from daemon.journal.damage import Form, form_of
+from daemon.journal.damage import Form, Place, form_of, place_of
 from daemon.journal.disk import Disk
 from daemon.journal.segment import JOURNAL_NAME, list_segments, segment_path
 from daemon.offline.archive_scan import ArchiveScan, ScannedManifest
@@ -174,8 +174,14 @@ class Survey:
         self.strays |= intact_lines(content[gap.offset : gap.end_offset])
         error = gap.error
         line = content.count(b"\n", 0, gap.offset) + 1 + error.line
-        is_tear = gap.last_seq is None and form_of(error, content) is Form.TORN
-        if is_tear and self.acknowledged_seq < gap.first_seq:
+        is_last = gap.last_seq is None and (
+            place_of(error, content, is_last_segment=True) is Place.LAST
+        )
+        if (
+            is_last
+            and form_of(error, content) is Form.TORN
+            and self.acknowledged_seq < gap.first_seq
+        ):
             self.is_torn = True
             self.report.notes.append(
                 f"{self.report.name(gap.path)}, line {line}, seq {error.seq}: {error.reason}: "

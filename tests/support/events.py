@@ -1,6 +1,7 @@
 """Valid events, chained per manifest, for tests that need a store and no lifecycle."""
 
 from collections.abc import Iterable
+from typing import Self
 
 import msgspec
 
@@ -16,6 +17,7 @@ from protocol.events import (
     digest_hex,
     encode_payload,
 )
+from protocol.snapshots import StateSnapshot
 from protocol.timers import Timer
 
 DOCUMENT = b'{"name":"echo","version":"1.0.0"}'
@@ -34,6 +36,13 @@ class Chain:
         self.state = "DRAFT"
         self._document = document
         self._timers = timers
+
+    @classmethod
+    def after(cls, state: StateSnapshot) -> Self:
+        """Return the history that goes on from `state`."""
+        chain = cls(state.manifest_id, document=bytes(state.document), timers=state.timers)
+        chain.version, chain.head, chain.state = state.version, state.head, state.states[0]
+        return chain
 
     @property
     def position(self) -> Position:

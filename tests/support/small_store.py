@@ -5,7 +5,7 @@ snapshots, index, checkpoint, kept lifecycles, and drained.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -13,7 +13,6 @@ from actors.ports import FeedPage
 from daemon.errors import DaemonError
 from daemon.settings import StoreSettings
 from daemon.store import FileStore
-from protocol.errors import CorruptError
 from protocol.events import CommittedEvent
 from protocol.lifecycle.registry import LifecycleRegistry
 from protocol.replies import ManifestSummary
@@ -87,6 +86,18 @@ async def read_all_of(disk: FaultyDisk) -> Contents:
         await store.close()
 
 
+async def write_more(disk: FaultyDisk, manifest_ids: Iterable[str]) -> None:
+    """Append an event to each of these manifests, close, and read everything again."""
+    store = await open_small(disk)
+    follower = Follower(store)
+    for manifest_id in manifest_ids:
+        state = await follower.state(manifest_id)
+        if state is not None:
+            await follower.commit(Chain.after(state).next())
+    await store.close()
+    await read_all_of(disk)
+
+
 async def read_all(store: FileStore) -> Contents:
     """Return all that `store` says; the parts of it that contradict one another fail.
 
@@ -117,6 +128,3 @@ async def _page(store: FileStore, after_seq: int) -> FeedPage:
     page = await store.feed(after_seq, 1000)
     assert not page.events or page.events[0].seq == after_seq + 1
     return page
-
-
-__all__ = ["CorruptError", "make_small", "open_small", "read_all"]

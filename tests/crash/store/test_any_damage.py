@@ -1,0 +1,112 @@
+"""Promise 11: one damage to any file of a store of twenty events.
+
+A start gives exactly what was written, or a refusal that names the place and changes nothing;
+what was refused, `fsck --repair` mends or says that it cannot.
+"""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.support.damage_check import Case, Result
+from tests.support.damages import KINDS, Damage, every, some
+from tests.support.small_store import DATA, EVENTS, make_small
+
+SEED = 20261126
+FLIPS_REPAIRED_EVERY = 16  # In the long run: a repair takes four times as long as a start.
+
+
+def case(*, drained: bool, archived: int = 12) -> Case:
+    """Return a small store; `archived` of its twelve batches are archived."""
+    disk, contents = asyncio.run(make_small(drained=drained, archived=archived))
+    return Case(disk, contents, EVENTS if archived == 12 else 16)
+
+
+CASES = {
+    "drained": case(drained=True),
+    "killed": case(drained=False),
+    "killed before the archive was written": case(drained=False, archived=9),
+}
+CASES_AND_FILES = [
+    pytest.param(name, path, id=f"{name}-{path.relative_to(DATA)}"[:80])
+    for name, one in CASES.items()
+    for path, content in one.disk.files().items()
+    if content
+]
+
+
+async def see(one: Case, path: Path, damage: Damage, *, repair: bool) -> str:
+    """Check one damage; return what came of it."""
+    try:
+        result = await one.check(path, damage)
+        if repair:
+            mended = await one.repair(path, damage)
+            return f"{result}, {'mended' if mended else 'lost'}"
+    except AssertionError as error:
+        error.add_note(f"{damage.kind}, place {damage.place}, of {path}")
+        raise
+    return result
+
+
+@pytest.mark.parametrize(("name", "path"), CASES_AND_FILES)
+def test_a_few_damages_of_every_file_are_mended_or_refused(name: str, path: Path) -> None:
+    one = CASES[name]
+    random = Random(f"{SEED}-{name}-{path}")  # noqa: S311 (repeatable, not secret)
+
+    async def run() -> None:
+        for damage in some(one.disk.files()[path], random, flips=1, others=1):
+            await see(one, path, damage, repair=True)
+
+    asyncio.run(run())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("name", "path"), CASES_AND_FILES)
+def test_every_damage_of_every_file_is_mended_or_refused(
+    name: str, path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = CASES[name]
+
+    async def run() -> Counter[str]:
+        seen: Counter[str] = Counter()
+        for number, damage in enumerate(every(one.disk.files()[path], kind)):
+            repair = kind != "a flipped bit" or number % FLIPS_REPAIRED_EVERY == 0
+            seen[await see(one, path, damage, repair=repair)] += 1
+        return seen
+
+    seen = asyncio.run(run())
+
+    with capsys.disabled():
+        print(f"\n{kind} of {path.relative_to(DATA)} ({name}): {dict(seen)}")  # noqa: T201
+    if name == "drained" and path.name != "store.json":
+        assert not any(result.endswith("lost") for result in seen)
+
+
+def test_a_store_that_nothing_happened_to_is_right() -> None:
+    for one in CASES.values():
+        path = DATA / "checkpoint.json"
+        same = Damage("nothing", 0, one.disk.files()[path])
+
+        with pytest.raises(AssertionError, match="nobody was told"):
+            asyncio.run(one.check(path, same))  # Right, and so nothing was said.
+        assert asyncio.run(one.repair(path, same))
+
+
+def test_all_results_occur() -> None:
+    one = CASES["killed before the archive was written"]
+    last = max(path for path in one.disk.files() if path.suffix == ".jsonl" and "0" in path.name)
+    content = one.disk.files()[last]
+
+    results = [
+        asyncio.run(one.check(last, Damage(kind, 0, changed)))
+        for kind, changed in (
+            ("a truncation", content[:-1]),
+            ("a flipped bit", content[:-9] + b"~" + content[-8:]),
+        )
+    ]
+
+    assert results == [Result.CUT, Result.REFUSED]

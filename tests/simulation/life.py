@@ -180,7 +180,7 @@ class Life:
                     break
             self._model.started(lines)
             for manifest_id in self._model.states:
-                loaded = await self._read(partial(store.load, manifest_id))
+                loaded = await self._read(partial(FileStore.load, store, manifest_id))
                 self._model.loaded(manifest_id, replay(loaded.tail, loaded.snapshot))
         except CorruptError as error:  # Damage below the checkpoint shows when it is read.
             raise DamagedStoreError(DATA, str(error)) from error

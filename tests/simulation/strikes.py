@@ -41,6 +41,8 @@ class Strikes:
             self._plan(self._fill)
         for _ in range(self._dice.choice((0, 0, 1))):
             self._plan(self._lose_a_sync)
+        for _ in range(self._dice.choice((0, 0, 0, 2))):
+            self._plan(self._set_the_clock)
 
     def stop(self) -> None:
         """Let nothing go wrong any more."""
@@ -119,6 +121,10 @@ class Strikes:
         self._house.environment.faults.append(Fault("sync", errno.EIO, now_us, times=1))
         self._goes_down = [False, True]
         self._world.after(self._dice.randint(200, 900) * MILLISECOND_US, self._kill)
+
+    def _set_the_clock(self) -> None:
+        self._world.clock_off_us += self._dice.randint(-3000, 3000) * MILLISECOND_US
+        self._world.note("clock set", self._world.clock_off_us)
 
     def _fill(self) -> None:
         environment = self._house.environment

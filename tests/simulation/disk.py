@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from daemon.journal.disk import AppendFile
+from daemon.journal.segment import JOURNAL_NAME
 from tests.simulation.media import Folder, Inode, Link, Media, Rename, Unlink
 from tests.simulation.threads import KilledError, SimulatedThreads
 from tests.simulation.world import World
@@ -186,8 +187,7 @@ class SimulatedDisk:
                 inode.fail_sync(self.environment.dice)
             raise
         for node in self._media.everything():
-            if self.syncs_files if isinstance(node, Inode) else self.syncs_folders:
-                node.sync()
+            node.sync()
 
     def lock(self, path: Path) -> int:
         """See `Disk`. The lock of a process that is gone is free."""
@@ -243,7 +243,7 @@ class SimulatedDisk:
         if self._dead:
             raise KilledError
         environment = self.environment
-        if operation not in READS or path.parent.name != "journal":
+        if operation not in READS or JOURNAL_NAME not in path.parts:
             environment.threads.pause(self._latency_us(operation))
         if self._dead:
             raise KilledError

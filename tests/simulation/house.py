@@ -22,7 +22,7 @@ from protocol.replies import GetResult
 from tests.simulation.archive_check import check_archive
 from tests.simulation.clients import NAMES, Client, Driver, Exchange, Pause, Script
 from tests.simulation.disk import Environment
-from tests.simulation.life import DATA, EndedError, Life
+from tests.simulation.life import DATA, SETTINGS, EndedError, Life
 from tests.simulation.model import Model
 from tests.simulation.network import Network
 from tests.simulation.strikes import Strikes
@@ -77,6 +77,7 @@ class House:
         self.life: Life | None = None
         dice = self.world.dice("house")
         self.manifest_ids = [f"m{number}@1.0.0" for number in range(dice.randint(1, 4))]
+        self.settings = SETTINGS._replace(feed_retention_events=dice.choice((None, None, 8)))
         self.actors_max = dice.choice((2, 3, 20_000))
         lifecycles = LifecycleRegistry.builtin()
         lifecycles.add(Lifecycle.read(LIFECYCLE, "timed.toml"))

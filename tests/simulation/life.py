@@ -27,8 +27,8 @@ from daemon.store import FileStore
 from daemon.transport.publisher import HEARTBEAT_INTERVAL_S, Heartbeat
 from protocol.codec import decode_request, encode_error, encode_result
 from protocol.commands import Request, Write
-from protocol.errors import CommandError, CorruptError, UnavailableError
-from protocol.events import NewEvent, timestamp
+from protocol.errors import CommandError, CorruptError, HistoryCompactedError, UnavailableError
+from protocol.events import CommittedEvent, NewEvent, timestamp
 from protocol.limits import PAGE_SIZE_MAX
 from protocol.principals import Peer
 from protocol.progress import Clock, ProgressReporter
@@ -138,11 +138,14 @@ class Life:
         store = await self.store_type.open(
             DATA,
             disk=self._disk,
-            settings=SETTINGS,
+            settings=house.settings,
             threads=house.threads,
             on_failed=self._failed,
         )
         try:
+            self._model.count("starts")
+            if store.notes:
+                self._model.count("starts that mended something")
             await self._compare(store)
             dice = world.dice(f"stamps {world.now_us}")
             engine = Engine(
@@ -172,18 +175,47 @@ class Life:
 
     async def _compare(self, store: ObservedStore) -> None:
         """Tell the model what the store has, from its journal and as states."""
-        lines: list[bytes] = []
         try:
-            while page := await self._read(partial(store.feed, len(lines), PAGE_SIZE_MAX)):
-                lines += [event.line for event in page.events]
-                if not page.events:
-                    break
+            lines = await self._histories(store)
             self._model.started(lines)
+            await self._compare_feed(store)
             for manifest_id in self._model.states:
-                loaded = await self._read(partial(store.load, manifest_id))
+                loaded = await self._read(partial(FileStore.load, store, manifest_id))
                 self._model.loaded(manifest_id, replay(loaded.tail, loaded.snapshot))
         except CorruptError as error:  # Damage below the checkpoint shows when it is read.
             raise DamagedStoreError(DATA, str(error)) from error
+
+    async def _histories(self, store: ObservedStore) -> list[bytes]:
+        """Return the lines of all events, manifest by manifest, in the order of their seqs."""
+        events: list[CommittedEvent] = []
+        for manifest_id in self._house.manifest_ids:
+            version = 0
+            while page := await self._read(
+                partial(store.history, manifest_id, version, PAGE_SIZE_MAX)
+            ):
+                events += page
+                version = page[-1].core.version
+        return [event.line for event in sorted(events, key=lambda one: one.seq)]
+
+    async def _compare_feed(self, store: ObservedStore) -> None:
+        """See that the feed has the same, from where retention has left it on."""
+        after_seq = 0
+        while True:
+            try:
+                page = await self._read(partial(store.feed, after_seq, PAGE_SIZE_MAX))
+            except HistoryCompactedError as error:
+                assert self._house.settings.feed_retention_events is not None
+                self._model.count("feeds that begin later")
+                after_seq = error.details["oldest_seq"] - 1
+                continue
+            for event in page.events:
+                self._model.seen(event.seq, event.line, "the feed has")
+                if event.seq != (after_seq := after_seq + 1):
+                    raise self._world.violated(f"5: the feed goes on with seq {event.seq}")
+            if not page.events:
+                break
+        if after_seq != len(self._model.lines):
+            raise self._world.violated(f"1: the feed ends at seq {after_seq}")
 
     async def _read(self, read: Callable[[], Awaitable[T]]) -> T:
         """Return what `read` does, as soon as the disk can be read."""

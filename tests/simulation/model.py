@@ -13,10 +13,11 @@
 Not here: the subscriber (6, `subscriber.py`), files (`archive_check.py`).
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
 
+from protocol.codec import encode_request
 from protocol.commands import Write
 from protocol.errors import CommandError, InternalError, UnavailableError
 from protocol.events import CommittedEvent, DamagedEventError, NewEvent
@@ -26,6 +27,9 @@ from protocol.snapshots import StateSnapshot, apply, encode_snapshot
 from protocol.timers import seconds_between
 from tests.simulation.history import History
 from tests.simulation.world import World
+
+if TYPE_CHECKING:
+    from protocol.commands import AnyRequest
 
 Key = tuple[str, str]  # Manifest id, command id.
 
@@ -37,6 +41,9 @@ class Body:
         self.request = request
         self.deliveries = 0
         self.refused = 0  # For good: nothing was, or will be, done by these.
+
+    def __str__(self) -> str:
+        return encode_request(cast("AnyRequest", self.request)).decode()
 
 
 class Told(NamedTuple):
@@ -169,7 +176,7 @@ class Model:
         body = self.bodies[body_id]
         if isinstance(outcome, CommandError):
             if isinstance(outcome, InternalError):
-                raise self.world.violated(f"14: {body.request} crashed the daemon: {outcome}")
+                raise self.world.violated(f"14: {body} crashed the daemon: {outcome}")
             self.count(outcome.code)
             if not isinstance(outcome, UnavailableError):
                 body.refused += 1
@@ -182,16 +189,14 @@ class Model:
         self.count("replayed" if outcome.replayed else "ok")
         told = Told(outcome.version, outcome.seq, outcome.state, outcome.digest, outcome.urn)
         if told != self._told.setdefault(body_id, told):
-            raise self.world.violated(
-                f"7: {body.request} was answered {self._told[body_id]}, now {told}"
-            )
-        event = self._event(outcome.seq, f"{body.request} was answered")
+            raise self.world.violated(f"7: {body} was answered {self._told[body_id]}, now {told}")
+        event = self._event(outcome.seq, f"{body} was answered")
         core = event.core
         fact = Told(core.version, event.seq, core.states_to, core.digest, outcome.urn)
         if fact != told or core.manifest_id != outcome.manifest_id:
             raise self.world.violated(f"1: {told} was answered, {core} is the event")
         if core.correlation_id != body_id:
-            raise self.world.violated(f"7: {body.request} got the answer of {core.correlation_id}")
+            raise self.world.violated(f"7: {body} got the answer of {core.correlation_id}")
 
     def read(self, manifest_id: str, result: GetResult | None) -> None:
         """A client was shown a manifest, or that there is none (None)."""
@@ -241,7 +246,7 @@ class Model:
             event = self._by_command.get((body.request.manifest_id, body.request.command_id or ""))
             happened = event is not None and event.core.correlation_id == body_id
             if happened and body.deliveries == body.refused:
-                raise self.world.violated(f"4: {body.request} was refused each time, and is a fact")
+                raise self.world.violated(f"4: {body} was refused each time, and is a fact")
         facts = {event.core.correlation_id: event.core.version for event in self.events}
         fired: dict[str, list[int]] = {}
         for event in self.events:

@@ -28,6 +28,7 @@ class Strikes:
         self._dice = house.world.dice("strikes")
         self._is_active = True
         self._rotten: tuple[bytes, bytes] | None = None  # Bytes before and after.
+        self._goes_down: list[bool] = []  # Decided before for the next ends, else by chance.
         self._rots = self._dice.choice((0, 0, 1))
         house.environment.killed = self._kill_now
         for _ in range(self._dice.randint(1, 3)):
@@ -38,6 +39,10 @@ class Strikes:
             self._plan(self._fail)
         for _ in range(self._dice.choice((0, 0, 1))):
             self._plan(self._fill)
+        for _ in range(self._dice.choice((0, 0, 1))):
+            self._plan(self._lose_a_sync)
+        for _ in range(self._dice.choice((0, 0, 0, 2))):
+            self._plan(self._set_the_clock)
 
     def stop(self) -> None:
         """Let nothing go wrong any more."""
@@ -59,7 +64,7 @@ class Strikes:
         environment.kill_at_call = inf
         if not self._is_active:
             return
-        if dice.random() < POWER_PROBABILITY:
+        if self._goes_down.pop(0) if self._goes_down else dice.random() < POWER_PROBABILITY:
             self._world.note("power cut")
             self._house.model.count("power cuts")
             environment.lose_power()
@@ -83,7 +88,8 @@ class Strikes:
 
     def _kill(self) -> None:
         environment = self._house.environment
-        environment.kill_at_call = environment.calls + self._dice.randint(1, 30)
+        if self._is_active:
+            environment.kill_at_call = environment.calls + self._dice.randint(1, 30)
 
     def _kill_now(self) -> None:
         life = self._house.life
@@ -108,6 +114,17 @@ class Strikes:
         self._house.environment.faults.append(
             Fault(operation, code, now_us, now_us + lasting_us, times)
         )
+
+    def _lose_a_sync(self) -> None:
+        """A sync fails, the next process finds the bytes in the cache, then the machine goes down."""
+        now_us = self._world.now_us
+        self._house.environment.faults.append(Fault("sync", errno.EIO, now_us, times=1))
+        self._goes_down = [False, True]
+        self._world.after(self._dice.randint(200, 900) * MILLISECOND_US, self._kill)
+
+    def _set_the_clock(self) -> None:
+        self._world.clock_off_us += self._dice.randint(-3000, 3000) * MILLISECOND_US
+        self._world.note("clock set", self._world.clock_off_us)
 
     def _fill(self) -> None:
         environment = self._house.environment

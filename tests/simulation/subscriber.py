@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from manifestctl.filters import EventFilter
 from manifestctl.script import Ask, Open, Ready, Receive, ReceivedEvent, Script, Step, Subscription
 from protocol.codec import decode_reply, encode_request
-from protocol.errors import CommandError, CorruptError, UnavailableError
+from protocol.errors import CommandError, CorruptError, HistoryCompactedError, UnavailableError
 from protocol.principals import EVERYDAY_ROLES, Peer
 from tests.simulation.world import MILLISECOND_US, SECOND_US
 
@@ -54,6 +54,10 @@ class Subscriber:
                     step = self._script.send(value)
             except CorruptError as error:
                 raise self._world.violated(f"6: the subscriber is told {error}") from error
+            except HistoryCompactedError as error:  # What is gone cannot be had; the rest can.
+                self.lines = self._house.model.lines[: error.details["oldest_seq"] - 1]
+                self._begin()
+                return
             except CommandError:
                 self._world.after(100 * MILLISECOND_US, self._begin)
                 return

@@ -45,6 +45,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.now_us = 0
+        self.clock_off_us = 0  # Somebody sets the clock on the wall.
         self.trace: list[str] = []
         self.violation: ViolationError | None = None  # The first one. Nothing happens after it.
         self._order = 0
@@ -82,7 +83,7 @@ class World:
 
     def wall_ns(self) -> int:
         """Return what a clock on the wall shows, in nanoseconds since 1970."""
-        return START_NS + self.now_us * 1000
+        return START_NS + (self.now_us + self.clock_off_us) * 1000
 
     def note(self, *words: object) -> None:
         """Add a line to the trace: the time, and `words`."""

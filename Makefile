@@ -4,6 +4,7 @@
 #   make run        start a daemon for development in this terminal
 #   make test       style, types, layers, then the tests with coverage: under 4 minutes on two cores
 #   make test-all   the same, and the tests marked `long`
+#   make torture    crashes, faults, fuzzing and simulation for MINUTES=60, with totals at the end
 #   make check      style, types and layers alone
 #   make bench      the benchmark and its upper bounds
 #
@@ -11,12 +12,13 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?= -n 3 --dist worksteal
+MINUTES ?= 60
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 PYTEST := $(BIN)/pytest --cov --cov-report=term $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := test
-.PHONY: demo run test test-all check bench lock clean
+.PHONY: demo run test test-all torture check bench lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/python docs/examples/registration_demo.py
@@ -30,6 +32,9 @@ test: check
 # A long test may run for a while: its hang is the caller's to notice.
 test-all: check
 	$(PYTEST) -m "long or not long" -o faulthandler_timeout=1800
+
+torture: $(INSTALLED)
+	$(BIN)/python -m tests.torture --minutes $(MINUTES)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

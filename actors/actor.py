@@ -32,6 +32,7 @@ from actors.memory import CommandMemory
 from actors.ports import AppendOutcome, AppendRefusal, EventStore, Position, Stamper
 from actors.results import repeated, result_of
 from actors.rules import Rules
+from protocol.commands import Redact
 from protocol.errors import CommandError, InternalError, OverloadedError
 from protocol.events import CommittedEvent
 from protocol.snapshots import RememberedCommand, StateSnapshot, apply
@@ -53,7 +54,7 @@ class Phase(Enum):
 
     LOADING = auto()
     IDLE = auto()
-    SEARCHING = auto()  # For an old command id, in the archive.
+    SEARCHING = auto()  # In the archive: for an old command id, for the event that is redacted.
     RESERVING = auto()  # A URN.
     COMMITTING = auto()
 
@@ -68,6 +69,9 @@ class Household(Protocol):
     def say(self, answer: Answer, outcome: msgspec.Struct | CommandError) -> None:
         """Answer; whoever is answered and fails at it harms nobody else."""
 
+    def turned_away(self) -> None:
+        """A mailbox was full."""
+
     def settled(self, actor: "ManifestActor") -> None:
         """The actor has nothing to do any more."""
 
@@ -75,7 +79,7 @@ class Household(Protocol):
         """The actor does not trust its state: load it again, then call `loaded`."""
 
     def search(self, actor: "ManifestActor", letter: Letter) -> None:
-        """Look for the letter's command id in the whole history, then call `found`."""
+        """Look in the history for the letter's command id, and its subject; then call `found`."""
 
     def state_changed(self, state: StateSnapshot) -> None:
         """A committed event made `state`."""
@@ -139,6 +143,7 @@ class ManifestActor:
             else:
                 self._mailbox.put(letter)
         except CommandError as error:
+            self._house.turned_away()
             self._say(letter, error)
         else:
             self._go_on()
@@ -222,14 +227,16 @@ class ManifestActor:
         letter.document = canonical_document(request)
         letter.digest = command_digest(request, letter.principal.name, letter.document)
         command_id, state = request.command_id, self.state
-        if command_id is None or state is None or armed_timer(state, request) is not None:
+        needs_subject = isinstance(request, Redact) and state is not None
+        is_new = command_id is None and not needs_subject
+        if state is None or is_new or armed_timer(state, request) is not None:
             # An armed timer did not fire, whoever used its id for something else.
             self._decide(letter)
             return
-        known = self._memory.get(command_id)
+        known = None if command_id is None else self._memory.get(command_id)
         if known is not None:
             self._repeat(letter, known)
-        elif self._memory.may_be_older(command_id):
+        elif command_id is None or needs_subject or self._memory.may_be_older(command_id):
             self.phase = Phase.SEARCHING
             self._letter = letter
             self._house.search(self, letter)
@@ -243,7 +250,7 @@ class ManifestActor:
     def found(
         self, letter: Letter, known: RememberedCommand | None, error: CommandError | None
     ) -> None:
-        """Go on with `letter`, whose command id was searched for."""
+        """Go on with `letter`, for which the history was searched."""
         if self._letter is not letter:
             return  # It was given up meanwhile.
         self._finish()
@@ -265,7 +272,14 @@ class ManifestActor:
         assert principal is not None
         stamp = house.stamper.stamp()
         case = Case(
-            state, letter.request, principal, letter.digest, stamp, house.rules, letter.document
+            state,
+            letter.request,
+            principal,
+            letter.digest,
+            stamp,
+            house.rules,
+            letter.document,
+            letter.subject,
         )
         decision = decide(case)
         if isinstance(decision, CommandError):

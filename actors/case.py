@@ -14,6 +14,7 @@ from protocol.commands import Write
 from protocol.errors import BadRequestError, CommandError
 from protocol.events import (
     GENESIS,
+    CommittedEvent,
     EventCore,
     EventType,
     NewEvent,
@@ -41,9 +42,22 @@ UNCHANGED: Final = Unchanged()
 
 
 class Case:
-    """What every decision looks at. `document` is the canonical form of the request's, if any."""
+    """What every decision looks at.
 
-    __slots__ = ("digest", "document", "principal", "request", "rules", "stamp", "state")
+    `document` is the canonical form of the request's, if any; `subject` the event that it is about,
+    where it is about one.
+    """
+
+    __slots__ = (
+        "digest",
+        "document",
+        "principal",
+        "request",
+        "rules",
+        "stamp",
+        "state",
+        "subject",
+    )
 
     def __init__(
         self,
@@ -54,6 +68,7 @@ class Case:
         stamp: Stamp,
         rules: Rules,
         document: bytes | None = None,
+        subject: CommittedEvent | None = None,
     ) -> None:
         self.state = state
         self.request = request
@@ -62,6 +77,7 @@ class Case:
         self.stamp = stamp
         self.rules = rules
         self.document = document
+        self.subject = subject
 
     def event(
         self,

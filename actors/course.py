@@ -14,7 +14,12 @@ from actors.guards import refusal_of, say_because
 from actors.question import Question
 from actors.rules import Rules
 from protocol.commands import Transition
-from protocol.errors import CommandError, GuardRejectedError, InvalidTransitionError
+from protocol.errors import (
+    BadRequestError,
+    CommandError,
+    GuardRejectedError,
+    InvalidTransitionError,
+)
 from protocol.events import EventType, NewEvent, Payload, state_name
 from protocol.lifecycle.compiler import ASSIGN
 from protocol.lifecycle.expressions import Allowance, EvaluationError
@@ -120,10 +125,20 @@ class Course:
         return values
 
     def context(self, taken: Macrostep) -> dict[str, Any] | None:
-        """Return what the event puts into the context: the command's, and what is assigned."""
-        if not self.lifecycle.assignments:
-            return self.request.context
-        return (self.request.context or {}) | self.assigned(taken)
+        """Return what the event puts into the context: the command's, and what is assigned.
+
+        Raises:
+            BadRequestError: the command sets what only assignments of the lifecycle do.
+        """
+        given, lifecycle = self.request.context, self.lifecycle
+        if not lifecycle.assignments:
+            return given
+        assigned = self.assigned(taken)
+        for member in given or ():
+            if member in lifecycle.assigned_members and member not in assigned:
+                message = f"{lifecycle.name} computes the context's {member!r} itself; leave it out"
+                raise BadRequestError(message, path=f"/context/{member}")
+        return (given or {}) | assigned
 
     def question(self, leaves: tuple[str, ...], actions: Sequence[str]) -> Question:
         """Return what guards see when `leaves` are active and `actions` were run."""

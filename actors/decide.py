@@ -15,6 +15,7 @@ from actors.case import Case, Decision
 from actors.drafts import canonical, comment, create, revise
 from actors.expiry import Expire, expire
 from actors.migration import migrate
+from actors.redaction import redact
 from actors.rules import Rules
 from actors.steps import revert, transition
 from protocol.canonical import canonicalize_value
@@ -24,6 +25,7 @@ from protocol.commands import (
     Comment,
     Create,
     Migrate,
+    Redact,
     Revert,
     Revise,
     Transition,
@@ -87,6 +89,8 @@ def command_digest(request: Write, principal: str, document: bytes | None) -> st
         arguments += (request.lifecycle, sorted((request.states or {}).items()), request.reason)
     elif isinstance(request, Comment):
         arguments.append(request.text)
+    elif isinstance(request, Redact):
+        arguments += (request.version, request.field, request.reason, request.force)
     return hashlib.sha256(_encoder.encode(arguments)).hexdigest()
 
 
@@ -143,5 +147,6 @@ _HANDLERS: Final[dict[type[Write], Callable[[Case], Decision]]] = {
     Revert: revert,
     Comment: comment,
     Migrate: migrate,
+    Redact: redact,
     Expire: expire,
 }

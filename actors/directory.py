@@ -26,7 +26,7 @@ from actors.memory import FINGERPRINTS_MAX
 from actors.ports import EventStore, Publisher, Stamper
 from actors.rules import Rules
 from actors.timers import CallLater
-from protocol.commands import Create
+from protocol.commands import Create, Redact
 from protocol.errors import (
     CommandError,
     CorruptError,
@@ -38,7 +38,7 @@ from protocol.errors import (
 from protocol.events import CommittedEvent, state_names
 from protocol.identifiers import event_topic
 from protocol.record import ReplayError
-from protocol.replies import ManifestSummary
+from protocol.replies import ManifestSummary, Usage
 from protocol.snapshots import RememberedCommand, StateSnapshot, replay
 
 log: Final = logging.getLogger(__name__)
@@ -74,6 +74,8 @@ class Directory:
         self.rules = rules.with_urn_owner(self.catalog.urn_owner)
         self.published = 0
         self.refusals = 0
+        self._turned_away = 0  # By full mailboxes.
+        self._kept_out = 0  # For want of room for an actor.
         self._publisher = publisher
         self._actors: OrderedDict[str, ManifestActor] = OrderedDict()
         self._actors_max = actors_max
@@ -145,6 +147,14 @@ class Directory:
     def waiting(self) -> int:
         """The number of commands in all mailboxes."""
         return sum(actor.waiting for actor in self._actors.values())
+
+    @property
+    def usage(self) -> dict[str, Usage]:
+        """How full what has a bound is, by name; of mailboxes what waits in all of them."""
+        return {
+            "actors": Usage(self.active, self._actors_max, self._kept_out),
+            "mailboxes": Usage(self.waiting, None, self._turned_away),
+        }
 
     def tell(self, letter: Letter) -> None:
         """Hand a write to the actor of its manifest; unknown manifests only `create` makes.
@@ -245,6 +255,10 @@ class Directory:
         except Exception:
             log.exception("an answer was lost")
 
+    def turned_away(self) -> None:
+        """Count a command that found its mailbox full."""
+        self._turned_away += 1
+
     def settled(self, actor: ManifestActor) -> None:
         """Forget an actor whose manifest was never created."""
         if actor.state is None and actor.is_idle and self._is_here(actor):
@@ -272,7 +286,13 @@ class Directory:
     async def _search(self, actor: ManifestActor, letter: Letter) -> None:
         known, failure = None, None
         try:
-            known = await self._known(actor, letter.request.command_id or "")
+            if letter.request.command_id is not None:
+                known = await self._known(actor, letter.request.command_id)
+            if known is None and isinstance(letter.request, Redact):
+                page = await self.store.history(
+                    actor.manifest_id, letter.request.version - 1, limit=1
+                )
+                letter.subject = page[0] if page else None
         except CommandError as error:
             failure = error
         except Exception as error:
@@ -358,6 +378,7 @@ class Directory:
             if room >= MADE_ROOM_FOR:
                 return
         if len(self._actors) >= actors_max:
+            self._kept_out += 1
             raise OverloadedError.full(
                 "the table of active manifests",
                 limit=actors_max,
@@ -370,8 +391,7 @@ class Directory:
     def _passivate(self, actor: ManifestActor) -> bool:
         """Let `actor` go when nobody would miss it; else look at the others first next time."""
         if actor.is_idle and self.store.is_clean(actor.manifest_id):
-            del self._actors[actor.manifest_id]
-            return True
+            return self._actors.pop(actor.manifest_id) is actor
         self._touch(actor)
         return False
 

@@ -23,6 +23,7 @@ from protocol.events import CommittedEvent, EventType, state_name
 from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.limits import CONTRIBUTORS_MAX, REQUEST_SIZE_MAX
 from protocol.principals import permitting_roles
+from protocol.record import NO_DOCUMENT
 from protocol.snapshots import StateSnapshot, apply
 from protocol.statechart.kernel import start
 from protocol.statechart.moving import enter_chart
@@ -110,21 +111,21 @@ def revise(case: Case) -> Decision:
     """Replace the document, or merge a patch into it, where the state lets it change.
 
     Where the state takes the event `revise`, the revision is a step too: of a registered manifest
-    it opens the next one.
+    it opens the next one. A state that takes any event (`*`) did not mean its document by that.
     """
     request, state = case.request, case.state
     assert isinstance(request, Revise)
     assert state is not None
     lifecycle = case.rules.lifecycles.get(state.lifecycle)
-    is_step = lifecycle.chart.accepts(state.states, REVISE)
-    needed = (lifecycle.roles_for(REVISE) if is_step else None) or OP_BY_REQUEST[Revise].roles
+    is_step = lifecycle.takes_by_name(state.states, REVISE)
+    needed = revising_roles(lifecycle, is_step=is_step)
     roles = permitting_roles(case.principal, needed, "revise a manifest")
     if not is_step and not lifecycle.is_mutable(state.states):
         raise frozen(state, lifecycle)
     document = _revised(request, case.document, state)
     _check_document(document)
     digest = document_digest(document)
-    if digest == state.digest:
+    if digest == state.digest and state.document != NO_DOCUMENT:  # Redacted, it may come again.
         return UNCHANGED
     if len(state.contributors) >= CONTRIBUTORS_MAX and not _is_contributor(case, state):
         message = f"{CONTRIBUTORS_MAX} people wrote {state.manifest_id}; only they may go on"
@@ -146,6 +147,12 @@ def revise(case: Case) -> Decision:
         event=None,
         timers=state.timers,
     )
+
+
+def revising_roles(lifecycle: Lifecycle, *, is_step: bool) -> list[str]:
+    """Return the roles that permit a revision, which `is_step` of the lifecycle or none."""
+    needed = lifecycle.roles_for(REVISE) if is_step else None
+    return list(OP_BY_REQUEST[Revise].roles or ()) if needed is None else needed
 
 
 def frozen(state: StateSnapshot, lifecycle: Lifecycle) -> ImmutableError:
@@ -187,7 +194,8 @@ def comment(case: Case) -> Decision:
     assert isinstance(request, Comment)
     assert state is not None
     case.rules.lifecycles.get(state.lifecycle)  # The answer will say what it allows.
-    roles = permitting_roles(case.principal, OP_BY_REQUEST[Comment].roles, "comment")
+    needed = [*(OP_BY_REQUEST[Comment].roles or ()), *case.rules.lifecycles.own_roles()]
+    roles = permitting_roles(case.principal, needed, "comment")
     return case.event(
         EventType.COMMENTED,
         roles,

@@ -24,6 +24,7 @@ from protocol.lifecycle.findings import LifecycleError
 from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.lifecycle.reader import read_lifecycle
 from protocol.principals import Peer, Principal, permitting_roles
+from protocol.replies import Usage
 
 log: Final = logging.getLogger(__name__)
 
@@ -107,6 +108,11 @@ class Engine:
     def is_draining(self) -> bool:
         """Tell whether writes are refused because the daemon is about to end."""
         return self._draining
+
+    @property
+    def usage(self) -> dict[str, Usage]:
+        """How full what has a bound is, by name."""
+        return {**self.directory.usage, "slow_reads": self.queries.slow}
 
     @property
     def refusals(self) -> int:

@@ -7,10 +7,10 @@ Assume:   whoever asks would give a reason, and no other argument.
 from typing import Final
 
 from actors.course import Course, recorded
-from actors.drafts import REVISE, frozen
+from actors.drafts import REVISE, frozen, revising_roles
 from actors.rules import Rules
 from actors.steps import REVERT, reversal
-from protocol.commands import OP_BY_REQUEST, Revise, Transition
+from protocol.commands import Transition
 from protocol.errors import CommandError
 from protocol.events import StateName, state_name
 from protocol.principals import Principal, permitting_roles
@@ -50,7 +50,7 @@ def explain_event(
             event=event,
             allowed=False,
             target=None,
-            roles=looked.needed or [],
+            roles=looked.roles,
             guard=error.details.get("guard"),
             reason=str(error),
         )
@@ -58,7 +58,7 @@ def explain_event(
         event=event,
         allowed=True,
         target=target,
-        roles=looked.needed or [],
+        roles=looked.roles,
         actions=looked.actions,
     )
 
@@ -74,14 +74,22 @@ class _Look:
         self.needed: list[str] | None = None
         self.actions: list[str] = []
 
+    @property
+    def roles(self) -> list[str]:
+        """The roles that permit it, any one of them; none: every role does."""
+        return [] if self.needed is None else self.needed or ["admin"]
+
     def ahead(self) -> StateName:
         """Return the state that the event would lead to; raise what would refuse it."""
         course = self.course
         event, state, lifecycle = course.event, course.state, course.lifecycle
-        accepts = lifecycle.chart.accepts(state.states, event)
+        if event in (REVISE, REVERT):  # Ops, unless the state means them.
+            accepts = lifecycle.takes_by_name(state.states, event)
+        else:
+            accepts = lifecycle.chart.accepts(state.states, event)
         self.needed = lifecycle.roles_for(event)
-        if event == REVISE and self.needed is None:
-            self.needed = list(OP_BY_REQUEST[Revise].roles or ())
+        if event == REVISE:
+            self.needed = revising_roles(lifecycle, is_step=accepts)
         if event == REVISE and not accepts:
             permitting_roles(course.principal, self.needed, "revise a manifest")
             if not lifecycle.is_mutable(state.states):

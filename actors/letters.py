@@ -6,7 +6,7 @@ import msgspec
 
 from protocol.commands import Write
 from protocol.errors import CommandError
-from protocol.events import NewEvent
+from protocol.events import CommittedEvent, NewEvent
 from protocol.principals import Peer, Principal
 
 Answer = Callable[[msgspec.Struct | CommandError], None]
@@ -15,13 +15,24 @@ Answer = Callable[[msgspec.Struct | CommandError], None]
 class Letter:
     """Who sent it, what, and what was decided."""
 
-    __slots__ = ("answer", "digest", "document", "event", "peer", "principal", "request", "urn")
+    __slots__ = (
+        "answer",
+        "digest",
+        "document",
+        "event",
+        "peer",
+        "principal",
+        "request",
+        "subject",
+        "urn",
+    )
 
     def __init__(self, request: Write, peer: Peer, answer: Answer) -> None:
         self.request = request
         self.peer = peer
         self.answer = answer
         self.principal: Principal | None = None
+        self.subject: CommittedEvent | None = None  # The event that a `redact` is about.
         self.document: bytes | None = None  # The canonical form of the request's, if it has one.
         self.digest = ""
         self.event: NewEvent | None = None

@@ -56,8 +56,8 @@ class LifecycleChangedError(ManifestdError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"the lifecycle {name} differs from the one that this store's events were made under; "
-            "give the changed definition a new version"
+            f"the lifecycle {name} differs from the one that this store keeps under that name, for "
+            "events that name it; give the changed definition a new version"
         )
         self.name = name
 

@@ -6,7 +6,7 @@ Not here: reads as tasks (`slow_reads.py`); `status`, `health`, `whoami` and `pr
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
@@ -53,6 +53,7 @@ from protocol.replies import (
     ListResult,
     RecoverResult,
     Registered,
+    Usage,
     VerifyResult,
 )
 from protocol.snapshots import StateSnapshot, encode_snapshot, replay
@@ -90,9 +91,18 @@ class Queries:
             raise UnknownOpError(message)
         handler(request, peer, answer)
 
+    def read(self, answer: Answer, result: Callable[[], Awaitable[msgspec.Struct]]) -> None:
+        """Answer with a read that somebody else makes, as one of ours: bounded, and never silent."""
+        self._slow.begin(answer, result)
+
     def stop(self) -> None:
         """Cut short the reads that can take minutes."""
         self._slow.stop()
+
+    @property
+    def slow(self) -> Usage:
+        """How many reads wait for the store."""
+        return self._slow.usage
 
     def _with_state(
         self,

@@ -11,6 +11,7 @@ from protocol.kinds import KindRegistry, Problem
 from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.lifecycle.registry import DEFAULT_LIFECYCLE, LifecycleRegistry
 from protocol.principals import EVERYDAY_ROLES, Policy
+from protocol.record import NO_DOCUMENT
 from protocol.snapshots import StateSnapshot
 
 VERDICTS_MAX: Final = 4096  # Remembered; one is asked for four times on the way to REGISTERED.
@@ -47,7 +48,7 @@ class Rules:
         self.urn_owner = urn_owner
         self._lifecycle = lifecycle
         self._lifecycle_by_kind = dict(lifecycle_by_kind or {})
-        self._verdicts: dict[tuple[str, str], Verdict] = {}
+        self._verdicts: dict[tuple[str, str, bool], Verdict] = {}
         self._decoded: tuple[msgspec.Raw, object] = (msgspec.Raw(b"null"), None)
 
     def with_urn_owner(self, urn_owner: Callable[[str], str | None]) -> Self:
@@ -67,7 +68,7 @@ class Rules:
 
     def verdict(self, state: StateSnapshot) -> Verdict:
         """Return what the manifest's kind says of its document, remembered by digest."""
-        key = (state.kind, state.digest)
+        key = (state.kind, state.digest, state.document == NO_DOCUMENT)  # It may be redacted.
         verdict = self._verdicts.get(key)
         if verdict is None:
             verdict = self._judge(state)

@@ -23,6 +23,7 @@ from protocol.errors import (
 )
 from protocol.events import DamagedEventError
 from protocol.record import ReplayError
+from protocol.replies import Usage
 
 log: Final = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class SlowReads:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self._count = 0
+        self._refused = 0
         self._long: set[asyncio.Task[None]] = set()
 
     def begin(
@@ -51,6 +53,7 @@ class SlowReads:
             OverloadedError: too many are under way.
         """
         if self._count >= SLOW_READS_MAX:
+            self._refused += 1
             what = "the number of slow reads"
             raise OverloadedError.full(what, limit=SLOW_READS_MAX, retry_after_ms=RETRY_AFTER_MS)
         task = self._directory.spawn(self._answer(answer, result), "read")
@@ -58,6 +61,11 @@ class SlowReads:
         task.add_done_callback(partial(self._ended, answer))
         if is_long:
             self._long.add(task)
+
+    @property
+    def usage(self) -> Usage:
+        """How many are under way."""
+        return Usage(self._count, SLOW_READS_MAX, self._refused)
 
     def stop(self) -> None:
         """Cut short the reads that can take minutes; their clients ask the daemon's successor."""

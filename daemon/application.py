@@ -20,8 +20,10 @@ from actors.engine import Engine
 from actors.pipeline import RegistrationPipeline
 from actors.ports import LifecycleChangedError
 from actors.rules import Rules
+from daemon.admission import Admission, Bounds
 from daemon.archive.opening import LOCK_NAME
-from daemon.configuration import Configuration, impersonators
+from daemon.backup import Backups
+from daemon.configuration import Configuration, impersonators, rate_limit, store_settings
 from daemon.errors import (
     ConfigurationError,
     DaemonError,
@@ -33,8 +35,6 @@ from daemon.journal.disk import OperatingSystemDisk
 from daemon.progress import (
     RECOVERY,
     RECOVERY_STAGES,
-    Clock,
-    ProgressReporter,
     RecoveringDisk,
     published,
 )
@@ -47,6 +47,7 @@ from daemon.transport.publisher import EventSocket
 from daemon.transport.router import CommandSocket
 from daemon.transport.sockets import Context, make_context, refuse_if_taken
 from protocol.errors import CorruptError
+from protocol.progress import Clock, ProgressReporter
 
 log: Final = logging.getLogger(__name__)
 
@@ -78,12 +79,18 @@ class Application:
         self._manager = manager
         self._end = end
         self._rules = load_rules(configuration, base, dev=dev)
-        self._identity = Identity(
+        identity = Identity(
             names={int(uid): name for uid, name in configuration.identity.names.items()},
             roles=configuration.roles,
             impersonators=impersonators(configuration),
             everyday=self._rules.roles,
             everything=dev,
+        )
+        limits = configuration.limits
+        self._admission = Admission(
+            identity,
+            Bounds(limits.in_flight, limits.in_flight_bytes),
+            rate_limit(limits, time.monotonic_ns),
         )
         self._stop = asyncio.Event()
         self._failure: DaemonError | None = None
@@ -137,7 +144,12 @@ class Application:
         disk = RecoveringDisk(self._directory, reporter)
         reporter.start(RECOVERY, RECOVERY_STAGES, data_dir=str(self._directory))
         opening = asyncio.ensure_future(
-            FileStore.open(self._directory, disk=disk, on_failed=self._failed)
+            FileStore.open(
+                self._directory,
+                disk=disk,
+                settings=store_settings(self._configuration),
+                on_failed=self._failed,
+            )
         )
         stopping = asyncio.ensure_future(self._stop.wait())
         await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -197,8 +209,12 @@ class Application:
             endpoints={"commands": daemon.commands, "events": daemon.events},
             figures=lambda: router.figures,
             reporter=ProgressReporter(published(publisher), CLOCK),
+            backups=Backups(
+                store, OperatingSystemDisk(), self._directory, published(publisher), CLOCK
+            ),
+            usage=lambda: self._admission.usage,
         )
-        router = CommandSocket(context, daemon.commands, self._identity, service)
+        router = CommandSocket(context, daemon.commands, self._admission, service)
         return router
 
     def _listen_to_signals(self) -> None:

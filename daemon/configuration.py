@@ -7,7 +7,9 @@ Promise:  a key that nobody reads is an error that names the nearest one that so
     [policy]  four_eyes
     [identity] names = { "1000" = "alice" }, impersonators = ["root"]
     [roles]   approver = ["alice", "bob"]           the first assignment ends "everybody may"
+    [store]   feed_retention_age = "90d", feed_retention_events, feed_retention_bytes, segment_bytes
     [kinds.plugin] schema = "plugin.json", urn = "{name}@{version}", validation = "full"
+    [limits]  in_flight, in_flight_bytes, rate = "100/s", burst; [limits.principals.ci] rate, burst
     [lifecycles] files = ["review.toml"], default = "manifest@1", by_kind = { agent = "review@1" }
 
 Not here: what the files that it names hold, and whether its roles exist (`rulebook.py`).
@@ -16,20 +18,30 @@ Not here: what the files that it names hold, and whether its roles exist (`ruleb
 import os
 import pwd
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from daemon.admission import IN_FLIGHT_BYTES_MAX, IN_FLIGHT_MAX
 from daemon.errors import ConfigurationError
+from daemon.journal.retention import Retention
+from daemon.journal.segment import SEGMENT_SIZE_BYTES
+from daemon.rate_limit import Allowance, RateError, RateLimit
+from daemon.settings import StoreSettings
 from protocol.endpoints import COMMANDS, EVENTS, SERVICE_DIRECTORY, ipc_endpoint
 from protocol.errors import BadRequestError, did_you_mean
 from protocol.kinds import Kind, KindError, KindRegistry, Validation
+from protocol.lifecycle.delays import DelayError, parse_delay_ms
 from protocol.lifecycle.registry import DEFAULT_LIFECYCLE
+from protocol.limits import REQUEST_SIZE_MAX
 from protocol.principals import IMPERSONATE, check_name
 
 ENVIRONMENT_PREFIX: Final = "MANIFESTD_"
+UNLIMITED: Final = "unlimited"
+
+Count = Annotated[int, msgspec.Meta(ge=1, lt=1 << 53)]
 
 
 class DaemonSection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +63,17 @@ class PolicySection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     four_eyes: bool = True
 
 
+class StoreSection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How far the feed reaches back; by default to the first event. Whichever limit is passed first
+    decides. `segment_bytes`: the size of the pieces in which the journal is kept and removed.
+    """
+
+    feed_retention_events: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    feed_retention_bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    feed_retention_age: str | None = None
+    segment_bytes: Annotated[int, msgspec.Meta(ge=4096, le=SEGMENT_SIZE_BYTES)] = SEGMENT_SIZE_BYTES
+
+
 class IdentitySection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """`names`: uid to principal. `impersonators`: users who may speak for others."""
 
@@ -64,6 +87,23 @@ class KindSection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     schema: str | None = None
     urn: str = "{name}@{version}"
     validation: Validation = Validation.FULL
+
+
+class PrincipalSection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How often one principal may write; `rate` may be "unlimited"."""
+
+    rate: str
+    burst: Count | None = None
+
+
+class LimitsSection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What is let in: requests under way at once, and writes of each principal, such as "100/s"."""
+
+    in_flight: Count = IN_FLIGHT_MAX
+    in_flight_bytes: Annotated[int, msgspec.Meta(ge=2 * REQUEST_SIZE_MAX)] = IN_FLIGHT_BYTES_MAX
+    rate: str | None = None
+    burst: Count | None = None
+    principals: dict[str, PrincipalSection] = msgspec.field(default_factory=dict)
 
 
 class LifecyclesSection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -82,9 +122,11 @@ class Configuration(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     daemon: DaemonSection = msgspec.field(default_factory=DaemonSection)
     policy: PolicySection = msgspec.field(default_factory=PolicySection)
+    store: StoreSection = msgspec.field(default_factory=StoreSection)
     identity: IdentitySection = msgspec.field(default_factory=IdentitySection)
     roles: dict[str, list[str]] | None = None
     kinds: dict[str, KindSection] = msgspec.field(default_factory=dict)
+    limits: LimitsSection = msgspec.field(default_factory=LimitsSection)
     lifecycles: LifecyclesSection = msgspec.field(default_factory=LifecyclesSection)
 
 
@@ -131,9 +173,11 @@ def _sections() -> dict[str, type[msgspec.Struct] | None]:
     return {
         "daemon": DaemonSection,
         "policy": PolicySection,
+        "store": StoreSection,
         "identity": IdentitySection,
         "roles": None,
         "kinds": None,
+        "limits": LimitsSection,
         "lifecycles": LifecyclesSection,
     }
 
@@ -150,15 +194,26 @@ def _check_names(tables: Mapping[str, Any], source: str) -> None:
         for key in table if known is not None else ():
             if key not in (known or ()):
                 raise ConfigurationError(_unknown(source, f"{name}.{key}", key, known or []))
-    for name, kind in tables.get("kinds", {}).items():
-        known = _keys(KindSection)
-        if not isinstance(kind, dict):
-            message = f"{source}: kinds.{name} is a table; write [kinds.{name}] and its keys below"
+    _check_members(tables.get("kinds", {}), "kinds", KindSection, source)
+    principals = tables.get("limits", {}).get("principals", {})
+    if isinstance(principals, dict):  # Else the conversion says so.
+        _check_members(principals, "limits.principals", PrincipalSection, source)
+
+
+def _check_members(
+    tables: Mapping[str, Any], place: str, section: type[msgspec.Struct], source: str
+) -> None:
+    """Check a table of tables that are all of one kind."""
+    known = _keys(section) or []
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            message = (
+                f"{source}: {place}.{name} is a table; write [{place}.{name}] and its keys below"
+            )
             raise ConfigurationError(message)
-        for key in kind:
-            if key not in (known or ()):
-                place = f"kinds.{name}.{key}"
-                raise ConfigurationError(_unknown(source, place, key, known or []))
+        for key in table:
+            if key not in known:
+                raise ConfigurationError(_unknown(source, f"{place}.{name}.{key}", key, known))
 
 
 def _keys(section: type[msgspec.Struct] | None) -> list[str] | None:
@@ -207,7 +262,13 @@ _LISTS: Final = {
     ("identity", "impersonators"),
     ("lifecycles", "files"),
 }
-_TEXTS: Final = {("daemon", "data_dir"), ("daemon", "log_level"), ("lifecycles", "default")}
+_TEXTS: Final = {
+    ("daemon", "data_dir"),
+    ("daemon", "log_level"),
+    ("lifecycles", "default"),
+    ("limits", "rate"),
+    ("store", "feed_retention_age"),
+}
 
 
 def _check_values(configuration: Configuration, source: str) -> None:
@@ -220,6 +281,11 @@ def _check_values(configuration: Configuration, source: str) -> None:
         if not endpoints:
             message = f"{source}: daemon.{key} is empty; leave it out for the default"
             raise ConfigurationError(message)
+    try:
+        store_settings(configuration)
+    except DelayError as error:
+        message = f"{source}: store.feed_retention_age: {error}"
+        raise ConfigurationError(message) from error
     for role, names in (configuration.roles or {}).items():
         for name in names:
             _check_principal(name, f"{source}: roles.{role}")
@@ -228,6 +294,36 @@ def _check_values(configuration: Configuration, source: str) -> None:
             message = f'{source}: identity.names.{uid}: the key is a uid, such as "1000"'
             raise ConfigurationError(message)
         _check_principal(name, f"{source}: identity.names.{uid}")
+    _check_limits(configuration.limits, source)
+
+
+def _check_limits(limits: LimitsSection, source: str) -> None:
+    if limits.burst is not None and limits.rate is None:
+        message = f"{source}: limits.burst says how much of a rate comes at once; give limits.rate"
+        raise ConfigurationError(message)
+    for name in limits.principals:
+        _check_principal(name, f"{source}: limits.principals")
+    try:
+        _allowances(limits)
+    except RateError as error:
+        message = f"{source}: limits: {error}"
+        raise ConfigurationError(message) from error
+
+
+def _allowances(limits: LimitsSection) -> tuple[Allowance | None, dict[str, Allowance | None]]:
+    def allowance(rate: str | None, burst: int | None) -> Allowance | None:
+        return None if rate in (None, UNLIMITED) else Allowance.of(rate, burst)
+
+    overrides = {name: allowance(one.rate, one.burst) for name, one in limits.principals.items()}
+    return allowance(limits.rate, limits.burst), overrides
+
+
+def rate_limit(limits: LimitsSection, clock_ns: Callable[[], int]) -> RateLimit | None:
+    """Return what counts each principal's writes; None where nobody's are limited."""
+    everybody, overrides = _allowances(limits)
+    if everybody is None and not any(overrides.values()):
+        return None
+    return RateLimit(everybody, overrides, clock_ns)
 
 
 def _check_principal(name: str, place: str) -> None:
@@ -236,6 +332,18 @@ def _check_principal(name: str, place: str) -> None:
     except BadRequestError as error:
         message = f"{place}: {name!r} is no name: {error}"
         raise ConfigurationError(message) from error
+
+
+def store_settings(configuration: Configuration) -> StoreSettings:
+    """Return what the store is opened with."""
+    store = configuration.store
+    age = store.feed_retention_age
+    retention = Retention(
+        store.feed_retention_events,
+        store.feed_retention_bytes,
+        None if age is None else parse_delay_ms(age) / 1000,
+    )
+    return StoreSettings(segment_size_bytes=store.segment_bytes, retention=retention)
 
 
 def assigned_roles(configuration: Configuration) -> dict[str, frozenset[str]] | None:

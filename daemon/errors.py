@@ -58,6 +58,12 @@ class StoreLockedError(DaemonError):
         self.directory = directory
 
 
+class BadInputError(DaemonError):
+    """A file that was given is not what it should be (exit 65); the data directory is untouched."""
+
+    exit_status = 65
+
+
 class ConfigurationError(DaemonError):
     """The configuration is wrong; the message says where and what to write instead (exit 78)."""
 

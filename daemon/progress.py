@@ -1,16 +1,13 @@
-"""How a long operation tells how far it is: on the PUB socket, and to the service manager.
+"""Where progress goes: to the PUB socket, the service manager, a terminal; and recovery's own.
 
-Promise:  `start`, `complete` and `error` are always sent; what comes between at most every 50 ms,
-          and what is held back is not made up for: the next event says more.
-Assume:   one operation at a time per reporter, from one thread at a time. The sink is called on
-          that thread.
-Not here: what an event holds (`protocol.progress`).
+Not here: what an event holds and when it is worth sending (`protocol.progress`).
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import sys
+import time
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -18,106 +15,29 @@ from actors.ports import Publisher
 from daemon.journal.disk import OperatingSystemDisk
 from daemon.journal.segment import JOURNAL_NAME, segment_first
 from daemon.readiness import ServiceManager
-from protocol.events import timestamp
 from protocol.progress import (
+    Clock,
     ProgressEvent,
-    ProgressType,
-    overall_progress,
+    ProgressReporter,
+    ProgressSink,
+    progress_output,
     progress_text,
     progress_topic,
 )
 
-INTERVAL_NS: Final = 50_000_000  # Between two events; a screen shows no more than 20 a second.
 RECOVERY: Final = "recovery"
 RECOVERY_STAGES: Final = ("index", "journal", "manifests")
 VERIFY: Final = "verify"
 
-ProgressSink = Callable[[ProgressEvent], None]
 
+def terminal_reporter(form: str) -> ProgressReporter:
+    """Return a reporter that writes to standard error, in one of `protocol.progress.FORMS`."""
 
-class Clock(NamedTuple):
-    """Two clocks in nanoseconds: the time of day, and one that is never set."""
+    def sink(event: ProgressEvent) -> None:
+        sys.stderr.write(progress_output(event, form, is_terminal=sys.stderr.isatty()))
+        sys.stderr.flush()
 
-    wall_ns: Callable[[], int]
-    monotonic_ns: Callable[[], int]
-
-
-class ProgressReporter:
-    """Tells `sink` how far an operation is."""
-
-    def __init__(self, sink: ProgressSink, clock: Clock) -> None:
-        self._sink = sink
-        self._clock = clock
-        self._operation = ""
-        self._stages: Sequence[str] = ()
-        self._stage: str | None = None
-        self._fraction = 0.0
-        self._overall = 0.0
-        self._started_ns = 0
-        self._sent_ns = 0
-
-    def start(self, operation: str, stages: Sequence[str], **metadata: object) -> None:
-        """Begin `operation`, whose stages will come in this order; some may be left out."""
-        self._operation, self._stages = operation, stages
-        self._stage, self._fraction, self._overall = None, 0.0, 0.0
-        self._started_ns = self._clock.monotonic_ns()
-        self._send(ProgressType.START, metadata)
-
-    @property
-    def stage_name(self) -> str | None:
-        """The stage that runs; None before the first one and after the last."""
-        return self._stage
-
-    def stage(self, name: str, **metadata: object) -> None:
-        """Begin the stage `name`; the one before it is complete."""
-        assert name in self._stages
-        self._end_stage()
-        self._stage, self._fraction = name, 0.0
-        self._send_sometimes(ProgressType.STAGE_START, metadata)
-
-    def progress(self, fraction: float, **metadata: object) -> None:
-        """Tell how much of the stage is done, from 0 to 1; it never goes back."""
-        self._fraction = max(self._fraction, min(fraction, 1.0))
-        self._send_sometimes(ProgressType.PROGRESS, metadata)
-
-    def complete(self, **metadata: object) -> None:
-        """End the operation well."""
-        self._end_stage()
-        self._stage, self._fraction, self._overall = None, 1.0, 1.0
-        self._send(ProgressType.COMPLETE, metadata)
-
-    def error(self, message: str, **metadata: object) -> None:
-        """End the operation where it is; `message` says why."""
-        self._send(ProgressType.ERROR, {"message": message, **metadata})
-
-    def _end_stage(self) -> None:
-        if self._stage is not None:
-            self._fraction = 1.0
-            self._send_sometimes(ProgressType.STAGE_COMPLETE, {})
-
-    def _send_sometimes(self, kind: ProgressType, metadata: dict[str, Any]) -> None:
-        if self._clock.monotonic_ns() - self._sent_ns >= INTERVAL_NS:
-            self._send(kind, metadata)
-
-    def _send(self, kind: ProgressType, metadata: dict[str, Any]) -> None:
-        now_ns = self._sent_ns = self._clock.monotonic_ns()
-        index = 0 if self._stage is None else self._stages.index(self._stage) + 1
-        done = overall_progress(index, len(self._stages), self._fraction)
-        self._overall = max(self._overall, done)
-        self._sink(
-            ProgressEvent(
-                type=kind,
-                operation=self._operation,
-                stage=self._stage,
-                stage_index=index,
-                total_stages=len(self._stages),
-                stage_progress=round(self._fraction, 4),
-                overall_progress=self._overall,
-                elapsed_ms=(now_ns - self._started_ns) // 1_000_000,
-                timestamp=timestamp(self._clock.wall_ns()),
-                metadata=metadata,
-            )
-        )
+    return ProgressReporter(sink, Clock(time.time_ns, time.monotonic_ns))
 
 
 def published(publisher: Publisher, manager: ServiceManager | None = None) -> ProgressSink:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -11,13 +12,22 @@ from actors.actor import Answer
 from actors.decide import resolve
 from actors.engine import Engine
 from actors.ports import Publisher
-from daemon.progress import VERIFY, ProgressReporter
+from daemon.backup import Backups
+from daemon.progress import VERIFY
 from daemon.store import FileStore
-from protocol.commands import Health, Probe, Request, Status, Verify, Whoami
+from protocol.commands import Backup, Health, Probe, Request, Status, Verify, Whoami
 from protocol.errors import CommandError
 from protocol.events import timestamp
 from protocol.principals import Peer, Principal, permitting_roles
-from protocol.replies import HealthResult, ProbeResult, StatusResult, VerifyResult, WhoamiResult
+from protocol.progress import ProgressReporter
+from protocol.replies import (
+    HealthResult,
+    ProbeResult,
+    StatusResult,
+    Usage,
+    VerifyResult,
+    WhoamiResult,
+)
 
 PROTOCOL_VERSION: Final = 1
 VERSION: Final = "0.1.0"
@@ -35,6 +45,8 @@ class Service:
         endpoints: Mapping[str, list[str]],
         figures: Callable[[], dict[str, int]],
         reporter: ProgressReporter,
+        backups: Backups,
+        usage: Callable[[], Mapping[str, Usage]],
     ) -> None:
         self._engine = engine
         self._store = store
@@ -42,6 +54,8 @@ class Service:
         self._endpoints = dict(endpoints)
         self._figures = figures
         self._reporter = reporter
+        self._backups = backups
+        self._usage = usage
         self._verifying = False
         self._started_ns = time.time_ns()
         self._started_s = time.monotonic()
@@ -57,6 +71,9 @@ class Service:
         own = self._own.get(type(request))
         if own is not None:
             answer(own(request, peer))
+        elif isinstance(request, Backup):
+            permitting_roles(Principal.of(peer), None, "backup")
+            self._engine.queries.read(answer, partial(self._backups.answer, request))
         elif type(request) is Verify and not self._verifying:
             self._verify(request, peer, answer)
         else:
@@ -89,6 +106,7 @@ class Service:
             uptime_s=round(time.monotonic() - self._started_s, 3),
             last_seq=self._store.last_seq,
             archived_seq=self._store.archived_seq,
+            redactions_pending=self._store.redactions_pending,
             manifests=len(directory.catalog),
             states=directory.catalog.counts(),
             actors_active=directory.active,
@@ -98,6 +116,7 @@ class Service:
             published=directory.published,
             dropped=figures,
             writable=self._store.writable,
+            limits={**self._usage(), **self._engine.usage, **self._store.usage},
             endpoints=self._endpoints,
         )
 

@@ -11,7 +11,6 @@ Not here: how each part works. This module ties `daemon/journal/` and `daemon/ar
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -27,21 +26,23 @@ from actors.ports import (
     Loaded,
     Position,
 )
-from daemon.archive.archiver import Archiver, Timer
+from daemon.archive.archiver import Timer
+from daemon.archive.behind import StoreParts, start_behind
+from daemon.archive.closing import finish
 from daemon.archive.dirty import DirtyManifests
 from daemon.archive.opening import OpenedStore, open_store
 from daemon.archive.pins import LifecyclePins
 from daemon.archive.reads import StoreReads
 from daemon.archive.recent import RecentEvents, bounded
 from daemon.archive.reservations import Reservations
-from daemon.archive.work import BlockingWork
 from daemon.archive.writer import NoRoomError
-from daemon.errors import DaemonError
+from daemon.errors import DaemonError, DiskFailedError
 from daemon.journal.checkpoint import BatchEnd
-from daemon.journal.clean import mark_clean
 from daemon.journal.committer import Journal
 from daemon.journal.disk import Disk, OperatingSystemDisk
-from daemon.settings import StoreSettings
+from daemon.journal.threads import Threads
+from daemon.redaction.pending import Erasure
+from daemon.settings import DEFAULT_SETTINGS, StoreSettings
 from protocol.errors import (
     CommandError,
     OptimisticLockError,
@@ -52,21 +53,13 @@ from protocol.errors import (
 )
 from protocol.events import CommittedEvent, NewEvent
 from protocol.limits import PAGE_BYTES_MAX
-from protocol.replies import ManifestSummary
+from protocol.replies import ManifestSummary, Usage
 from protocol.snapshots import StateSnapshot
-
-log = logging.getLogger(__name__)
 
 RETRY_AFTER_MS: Final = 200  # The archive frees a batch of thousands in about that time.
 
 
-def _nobody(_events: Sequence[CommittedEvent]) -> None:
-    """Stand for the listener until there is one; nothing is appended before."""
-
-
-class _Entry(NamedTuple):
-    """An event on its way through the journal, and who wants to know if it fails."""
-
+class _Entry(NamedTuple):  # An event on its way through the journal, and who hears if it fails.
     committed: CommittedEvent
     refused: Callable[[AppendRefusal], None]
 
@@ -79,29 +72,27 @@ class FileStore:
         disk: Disk,
         data_directory: Path,
         opened: OpenedStore,
-        *,
         settings: StoreSettings,
         timer: Timer | None,
+        threads: Threads | None,
         on_failed: Callable[[DaemonError], None],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.notes = opened.notes  # What start-up mended, in sentences for the operator.
         self.store_id = opened.identity.store_id
-        self._disk = disk
-        self._directory = data_directory
+        self._disk, self._directory = disk, data_directory
         self._opened = opened
         self._report_failure = on_failed
         self._failure: DaemonError | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._listener: CommittedListener = _nobody
+        self._listener: CommittedListener | None = None
         self._rows = sorted(opened.rows.values(), key=attrgetter("created_seq"))
         self._versions = {row.manifest_id: row.version for row in self._rows}
         self._pending: dict[str, _Entry] = {}
         self._next_seq = opened.end.seq + 1
         self._recent = RecentEvents(opened.end.seq)
         self._dirty = DirtyManifests(settings.dirty)
-        for entry in opened.dirty:
-            self._dirty.restore(entry)
+        self._dirty.restore(opened.dirty)
         self._reservations = Reservations(self._rows)
         self._journal: Journal[_Entry] = Journal(
             disk,
@@ -112,18 +103,20 @@ class FileStore:
             on_refused=self._on_refused,
             on_failed=self._on_journal_failed,
             segment_size_bytes=settings.segment_size_bytes,
-        )
-        self._archiver = Archiver(
-            self._dirty,
-            BlockingWork(disk, data_directory, opened.index_file, settings.feed_retention_events),
-            last_seq=lambda: self._recent.last_seq,
-            batch_end=self._journal.checkpoint_at,
-            on_failed=self._fail,
-            timer=loop if timer is None else timer,
+            threads=threads,
         )
         self._reads = StoreReads(disk, data_directory, self._journal.durable_end)
         self._pins = LifecyclePins(disk, data_directory)
-        self._archiver.wake()
+        self._archiver, self._housekeeping = start_behind(
+            disk,
+            data_directory,
+            opened,
+            StoreParts(self._dirty, self._journal, self._reads),
+            retention=settings.retention,
+            timer=loop if timer is None else timer,
+            last_seq=lambda: self._recent.last_seq,
+            on_failed=self._fail,
+        )
 
     @classmethod
     async def open(
@@ -131,8 +124,9 @@ class FileStore:
         data_directory: Path,
         *,
         disk: Disk | None = None,
-        settings: StoreSettings | None = None,
+        settings: StoreSettings = DEFAULT_SETTINGS,
         timer: Timer | None = None,
+        threads: Threads | None = None,
         on_failed: Callable[[DaemonError], None],
     ) -> Self:
         """Open the store in `data_directory`, made when missing, and recover what a crash left.
@@ -146,17 +140,13 @@ class FileStore:
             DiskFailedError: the disk failed.
         """
         disk = OperatingSystemDisk() if disk is None else disk
-        settings = StoreSettings() if settings is None else settings
-        opened = await wrap(open_store)(
-            disk, data_directory, reserve_size_bytes=settings.reserve_size_bytes
-        )
-        return cls(
-            disk, data_directory, opened, settings=settings, timer=timer, on_failed=on_failed
-        )
+        reserve_size_bytes = settings.reserve_size_bytes
+        opened = await wrap(open_store)(disk, data_directory, reserve_size_bytes=reserve_size_bytes)
+        return cls(disk, data_directory, opened, settings, timer, threads, on_failed)
 
     def on_committed(self, listener: CommittedListener) -> None:
         """See `EventStore`."""
-        assert self._listener is _nobody
+        assert self._listener is None
         self._listener = listener
 
     def append(
@@ -251,8 +241,18 @@ class FileStore:
         return self._archiver.archived_seq
 
     @property
+    def redactions_pending(self) -> int:
+        """How many redactions are durable, and not carried out in every file."""
+        return self._housekeeping.redactions_pending
+
+    @property
+    def usage(self) -> dict[str, Usage]:
+        """How full the queues of journal and archive are."""
+        return self._journal.usage | self._dirty.usage
+
+    @property
     def writable(self) -> bool:
-        """Whether an event would be taken now, and the last one that was tried found room."""
+        """Whether an event would be taken now, and the last one tried found room."""
         return self._unwritable() is None and self._journal.storage_error is None
 
     def reserve(
@@ -272,7 +272,11 @@ class FileStore:
 
     async def pin_lifecycle(self, name: str, definition: bytes) -> None:
         """See `EventStore`."""
-        await wrap(self._pins.pin)(name, definition)
+        try:
+            await wrap(self._pins.pin)(name, definition)
+        except DiskFailedError as error:
+            self._fail(error)  # Else `close` would call this end a clean one.
+            raise
 
     async def pinned_lifecycles(self) -> dict[str, bytes]:
         """See `EventStore`."""
@@ -301,32 +305,24 @@ class FileStore:
 
     async def _close(self) -> None:
         try:
+            await self._housekeeping.stop()
             await self._journal.close()
             if self._failure is None:
-                await self._finish()
+                await finish(
+                    self._disk,
+                    self._directory,
+                    self._archiver,
+                    self._housekeeping,
+                    self._opened.reserve,
+                    self._end,
+                )
         finally:
             await self._archiver.stop()
             self._opened.index_file.close()
             self._disk.unlock(self._opened.lock)
 
-    async def _finish(self) -> None:
-        """Archive what is left and say that nothing else is; an unclean end is only a slower start."""
-        try:
-            try:
-                await self._archiver.archive_now()
-            except NoRoomError:
-                await wrap(self._opened.reserve.release)()
-                await self._archiver.archive_now()
-        except NoRoomError as error:
-            log.warning("no room to archive the last events: %s; start-up will do it", error)
-            return
-        except DaemonError:
-            return  # `on_failed` has it.
-        end = BatchEnd(self.last_seq, self._journal.log_hash)
-        try:
-            await wrap(mark_clean)(self._disk, self._directory, end)
-        except OSError as error:
-            log.warning("cannot write the mark of a clean end: %s; start-up recovers", error)
+    def _end(self) -> BatchEnd:
+        return BatchEnd(self.last_seq, self._journal.log_hash)
 
     def _refusal(self, event: NewEvent, expected: Position) -> AppendRefusal | None:
         error = self._unwritable()
@@ -370,6 +366,11 @@ class FileStore:
             self._versions[manifest_id] = event.core.version
             self._recent.add(event)
             self._dirty.add(event)
+            erasure = Erasure.of(event)
+            if erasure is not None:
+                self._recent.redact(*erasure)
+                self._housekeeping.redact(erasure)
+        assert self._listener is not None
         self._listener(committed)
         self._archiver.wake()
 

@@ -22,6 +22,7 @@ PARTS: Final = (
     record.Approval,
     record.Rejection,
     replies.Registered,
+    replies.Usage,
     timers.Timer,
     replies.Explanation,
 )
@@ -55,6 +56,29 @@ known name in `suggestion`.
 (Shortened: the members are below.) A write that carries a `command_id` can be sent again until it
 is answered: the first answer comes again, with `"replayed":true`.
 """
+STEPS: Final = """
+## Steps
+
+[lifecycles.md](lifecycles.md) says what a lifecycle is. On the wire:
+
+- `state` is the active state; where several are active side by side, their names, sorted.
+- `allowed_events` are those that the state takes, whoever asks, as the lifecycle spells them: `note.*`
+  stands for all that begins with `note.`, `*` for any.
+- `explain` says for whom, and why not. It has a row for each event of the lifecycle, then for `revise`
+  and `revert`. What is allowed has a `target` and the `actions` that change the record; what is not has a
+  `reason`, and `guard` where it is one that refuses. It supposes a reason, and no other argument.
+- `dry_run` on a write decides it as it would be, writes nothing, and answers with what would be.
+- `list` with `can` has the manifests on which that event would be accepted now. A page may be short or
+  empty and not be the last: go on until `cursor` is null.
+- `migrate` puts one manifest under the lifecycle `id@version`. Its states keep their names, or get those
+  that `states` maps them to; one that would have none is `INVALID_TRANSITION`, with the names in
+  `details.missing`. `lifecycle` of a request to `list` finds those that are left.
+- `lookup` answers with what is registered: `version`, `digest` and `manifest` are those of the registration,
+  `state` is what the manifest is now, perhaps a draft of its next revision. What was withdrawn is
+  `NOT_FOUND`, with `details.withdrawn`.
+- A refusal by a guard has its name in `details.guard`, and what the lifecycle says about it in
+  `details.because`.
+"""
 EVENT: Final = """
 ## Events
 
@@ -80,6 +104,12 @@ C      := crc32 of every byte before the comma of ,"crc"; 8 lower-case hex digit
 
 `prev` is the `hash` of the same manifest's event before it, 64 zeros for the first. `seq` is outside
 the hash. Compare hashes as bytes, and ignore members that you do not know.
+
+`timers` are all that are armed after the event, so that the last event of a manifest says when something
+will happen to it by itself. What a timer causes is by the principal `manifestd`, with
+`"cause":"timer"`, the timer's
+`event` (`after.STATE.N`), and its id as `command_id`. Where guards refused, `to` is `from`, and
+the payload's `reason` says why; the timer is gone.
 
 """
 
@@ -218,7 +248,7 @@ def _events() -> Iterator[str]:
 def generate() -> str:
     """Return the text of `docs/protocol.md`."""
     head = HEAD.format(request_size=limits.REQUEST_SIZE_MAX, depth=limits.DEPTH_MAX)
-    parts = [head, *_ops(), *_results(), *_errors()]
+    parts = [head, *_ops(), STEPS.rstrip("\n"), *_results(), *_errors()]
     return "\n".join([*parts, EVENT.rstrip("\n"), "", *_events()]) + "\n"
 
 

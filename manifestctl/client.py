@@ -263,6 +263,18 @@ class Client(Connection):
         """Check the hash chain of one manifest, or of all; `CorruptError` names the damage."""
         return await self.exchange(ops.Verify(manifest_id=manifest_id), replies.VerifyResult)
 
+    async def backup(
+        self,
+        *,
+        token: str,
+        after_seq: int = 0,
+        upto_seq: int | None = None,
+        limit: int = PAGE_SIZE_MAX,
+    ) -> replies.BackupResult:
+        """Open a backup, or return its next page; `manifestctl backup` makes a file of them."""
+        request = ops.Backup(token=token, after_seq=after_seq, upto_seq=upto_seq, limit=limit)
+        return await self.exchange(request, replies.BackupResult)
+
     async def status(self) -> replies.StatusResult:
         """Return the daemon's figures."""
         return await self.exchange(ops.Status(), replies.StatusResult)

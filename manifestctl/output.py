@@ -101,13 +101,15 @@ class Output:
     def members(self, result: Any) -> None:  # noqa: ANN401 (any result of the wire)
         """Print the members of a result, one a line; documents come last, indented."""
         documents = []
-        pairs = []
+        pairs: list[tuple[str, str]] = []
         for member in msgspec.structs.fields(result):
             value = getattr(result, member.name)
             if isinstance(value, msgspec.Raw):
                 documents.append(value)
             elif value is not None and value is not msgspec.UNSET:
-                pairs.append((member.name.replace("_", " "), cell(value)))
+                head = member.name.replace("_", " ")
+                lines = [cell(item) for item in value] if _is_record(value) else [cell(value)]
+                pairs += zip([head, *[""] * len(lines)], lines, strict=False)
         size = max((len(head) for head, _ in pairs), default=0)
         for head, text in pairs:
             self.line(f"{head:<{size}}  {text}")
@@ -152,5 +154,12 @@ def cell(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(cell(item) for item in value)
     if isinstance(value, msgspec.Struct):
-        return msgspec.json.encode(value).decode()
+        members = msgspec.structs.asdict(value).items()
+        told = {name: one for name, one in members if one and not isinstance(one, msgspec.Raw)}
+        return cell(told)
     return str(value)
+
+
+def _is_record(value: object) -> bool:
+    """Tell whether `value` is a list with things to tell of each item: approvals, timers."""
+    return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], msgspec.Struct)

@@ -250,6 +250,18 @@ class SyncClient(SyncConnection):
         """Check the hash chain of one manifest, or of all; `CorruptError` names the damage."""
         return self.exchange(ops.Verify(manifest_id=manifest_id), replies.VerifyResult)
 
+    def backup(
+        self,
+        *,
+        token: str,
+        after_seq: int = 0,
+        upto_seq: int | None = None,
+        limit: int = PAGE_SIZE_MAX,
+    ) -> replies.BackupResult:
+        """Open a backup, or return its next page; `manifestctl backup` makes a file of them."""
+        request = ops.Backup(token=token, after_seq=after_seq, upto_seq=upto_seq, limit=limit)
+        return self.exchange(request, replies.BackupResult)
+
     def status(self) -> replies.StatusResult:
         """Return the daemon's figures."""
         return self.exchange(ops.Status(), replies.StatusResult)

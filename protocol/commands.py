@@ -96,7 +96,7 @@ class Revert(Write, tag="revert", kw_only=True):
 
 
 class Comment(Write, tag="comment", kw_only=True):
-    """A remark; changes nothing but the version."""
+    """A remark; changes nothing but the version. Roles of a lifecycle's own permit it, too."""
 
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_SIZE_MAX)]
 
@@ -107,6 +107,19 @@ class Migrate(Write, tag="migrate", kw_only=True):
     lifecycle: Token
     states: Annotated[dict[Token, Token], msgspec.Meta(max_length=MAPPED_STATES_MAX)] | None = None
     reason: Text | None = None
+
+
+class Redact(Write, tag="redact", kw_only=True):
+    """Take personal data out of one version: a `field` of its payload, or `all` of it, for good.
+
+    The hash chain stays verifiable. `force`: also the document that the manifest, or a registration
+    that `lookup` finds, stands on.
+    """
+
+    version: Annotated[int, msgspec.Meta(ge=1, lt=1 << 53)]
+    field: Literal["reason", "context", "document", "all"] = "all"
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_SIZE_MAX)]
+    force: bool = False
 
 
 class Get(Request, tag="get", kw_only=True):
@@ -180,6 +193,20 @@ class Verify(Request, tag="verify", kw_only=True):
     manifest_id: str | None = None
 
 
+class Backup(Request, tag="backup", kw_only=True):
+    """A page of a backup, from the first event on, wherever `feed` begins by now.
+
+    Without `upto_seq` it opens a backup: the answer says at which `seq` it ends, and its `log_hash`
+    there. Then ask for `upto_seq` = that seq and the events after `after_seq`, page by page, until
+    `next_seq` is over it. `token` (16 to 64 lower-case hex digits of yours) is the same throughout.
+    """
+
+    token: ProbeToken
+    after_seq: Count = 0
+    upto_seq: Count | None = None
+    limit: Limit = PAGE_SIZE_MAX
+
+
 class Status(Request, tag="status", kw_only=True):
     """Figures of the running daemon."""
 
@@ -221,6 +248,7 @@ OPS: Final[dict[str, Op]] = {
         Op("revert", Revert, replies.TransitionResult, writes=True, roles=None),
         Op("comment", Comment, replies.TransitionResult, writes=True, roles=_WRITERS),
         Op("migrate", Migrate, replies.TransitionResult, writes=True, roles=("admin",)),
+        Op("redact", Redact, replies.TransitionResult, writes=True, roles=("admin",)),
         Op("get", Get, replies.GetResult, writes=False, roles=None),
         Op("history", History, replies.HistoryResult, writes=False, roles=None),
         Op("list", List, replies.ListResult, writes=False, roles=None),
@@ -230,6 +258,7 @@ OPS: Final[dict[str, Op]] = {
         Op("lifecycle", LifecycleRequest, replies.LifecycleResult, writes=False, roles=None),
         Op("recover", Recover, replies.RecoverResult, writes=False, roles=None),
         Op("verify", Verify, replies.VerifyResult, writes=False, roles=None),
+        Op("backup", Backup, replies.BackupResult, writes=False, roles=None),
         Op("status", Status, replies.StatusResult, writes=False, roles=None),
         Op("health", Health, replies.HealthResult, writes=False, roles=()),
         Op("whoami", Whoami, replies.WhoamiResult, writes=False, roles=()),
@@ -246,6 +275,7 @@ AnyRequest = (
     | Revert
     | Comment
     | Migrate
+    | Redact
     | Get
     | History
     | List
@@ -255,6 +285,7 @@ AnyRequest = (
     | LifecycleRequest
     | Recover
     | Verify
+    | Backup
     | Status
     | Health
     | Whoami

@@ -6,7 +6,8 @@
 
 Promise:  an event is encoded once; the journal, the archive, subscribers and replies carry those
           bytes. `seq` is outside the hash, so the chain is the same in every store. Whatever
-          happens to a line by accident, `read_event` refuses it.
+          happens to a line by accident, `read_event` refuses it. A payload, or a part of it, can
+          be taken out afterwards (`erasure.py`): only `payload` and `crc` change.
 Assume:   `prev` is the hash of the manifest's event before it, 64 zeros for the first.
 Not here: what an event does to a manifest (`snapshots.py`); batches and `log_hash` (the journal).
 """
@@ -22,6 +23,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from protocol.errors import ManifestdError
+from protocol.redaction import CONTEXT, DOCUMENT, FIELDS, REASON, Redaction
 from protocol.timers import Timer
 
 GENESIS: Final = "0" * 64  # `prev` of a manifest's first event, and `log_hash` before seq 1.
@@ -55,12 +57,17 @@ StateName = str | list[str]
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The part of an event that can be redacted; bound by `payload_digest`."""
+    """The part of an event that can be redacted; bound by `payload_digest`.
+
+    `data` is the document. `redacted` names the fields that were taken out, sorted; where it is
+    there, the salt is gone too, and `payload_digest` is that of what was there before.
+    """
 
     salt: str
     reason: str | None = None
     context: dict[str, Any] = msgspec.field(default_factory=dict)
     data: msgspec.Raw = msgspec.Raw(b"null")
+    redacted: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class EventCore(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -93,6 +100,7 @@ class EventCore(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     history: dict[str, list[str]] | None = None
     urn: str | None = None
     reverts: int | None = None
+    redacts: Redaction | None = None
     cause: str | None = None
     via: str | None = None
     traceparent: str | None = None
@@ -200,10 +208,41 @@ def read_event(line: bytes) -> Event:
         reason = "its hash does not match its bytes"
         raise DamagedEventError(reason)
     payload = checked[split.end() :]
-    if payload != b"null" and digest_hex(payload) != event.payload_digest:
+    if (
+        payload != b"null"
+        and digest_hex(payload) != event.payload_digest
+        and not _is_remainder(event.payload, payload)
+    ):
         reason = "its payload does not match payload_digest"
         raise DamagedEventError(reason)
     return event
+
+
+def _is_remainder(payload: Payload | None, payload_bytes: bytes) -> bool:
+    """Tell whether a payload says of itself that fields were taken out, and lacks them.
+
+    That it is what was to be left only the `redacted` event of the same manifest knows.
+    """
+    if payload is None or payload.redacted is msgspec.UNSET:
+        return False
+    gone = payload.redacted
+    return (
+        0 < len(gone) < len(FIELDS)
+        and gone == [one for one in FIELDS if one in gone]
+        and payload.salt == ""
+        and not (REASON in gone and payload.reason is not None)
+        and not (CONTEXT in gone and payload.context)
+        and not (DOCUMENT in gone and bytes(payload.data) != b"null")
+        and encode_payload(payload) == payload_bytes
+    )
+
+
+def with_payload(line: bytes, payload: bytes) -> bytes:
+    """Return the event `line` with the payload's bytes replaced and the crc made anew."""
+    split = _TAIL.search(line)
+    assert split is not None
+    checked = line[: split.end()] + payload
+    return b'%b,"crc":"%08x"}' % (checked, zlib.crc32(checked))
 
 
 def next_log_hash(log_hash: bytes, seq: int, event_hash: str) -> bytes:

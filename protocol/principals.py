@@ -77,6 +77,9 @@ def permitting_roles(
 ) -> list[str]:
     """Return the principal's roles that permit `what`, sorted; `needed` None: any role does.
 
+    Whatever is needed, `admin` does; where nothing is, as of an event that only the chart raises,
+    nobody else.
+
     Raises:
         ForbiddenError: none does; the message names the roles that would.
     """
@@ -90,7 +93,6 @@ def permitting_roles(
         return roles
     if "admin" in principal.roles:
         return ["admin"]
-    message = f"{principal.name} may not {what}; it takes the role {' or '.join(needed)}"
-    raise ForbiddenError(
-        message, details={"principal": principal.name, "roles_needed": list(needed)}
-    )
+    wanted = list(needed) or ["admin"]
+    message = f"{principal.name} may not {what}; it takes the role {' or '.join(wanted)}"
+    raise ForbiddenError(message, details={"principal": principal.name, "roles_needed": wanted})

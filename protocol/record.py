@@ -5,12 +5,13 @@ Not here: the state itself, the hash chain, the snapshot (`snapshots.py`).
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from protocol.errors import ManifestdError
 from protocol.events import EventCore, EventType, Payload, StateName
+from protocol.redaction import DOCUMENT, REASON, member_mark
 
 NO_DOCUMENT: Final = msgspec.Raw(b"null")  # What is left of a redacted one.
 SAME_DOCUMENT: Final = msgspec.Raw(b"")  # A registration's, while it is the manifest's own.
@@ -55,14 +56,15 @@ class Reversible(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Content that was registered under a URN, at which version of the manifest.
 
-    `document` is there once the manifest's own is another one. What is `withdrawn` is not found
-    any more, and keeps its URN all the same.
+    `document_version` made its document; `document` is there once the manifest's own is another
+    one. What is `withdrawn` is not found any more, and keeps its URN all the same.
     """
 
     urn: str
     version: int
     digest: str
     at: str
+    document_version: int
     withdrawn: bool = False
     document: msgspec.Raw = SAME_DOCUMENT
 
@@ -72,9 +74,12 @@ class Record:
 
     __slots__ = (
         "approvals",
+        "context",
+        "context_versions",
         "contributors",
         "digest",
         "document",
+        "document_version",
         "history",
         "registered",
         "rejection",
@@ -100,6 +105,14 @@ class Record:
         self.reversible = reversible
         self.registered = registered
         self.history = history or {}
+        self.document_version = 1
+        self.context: dict[str, Any] = {}
+        self.context_versions: dict[str, int] = {}  # Which version set each member.
+
+    def add_context(self, core: EventCore, context: dict[str, Any]) -> None:
+        """Let the members of `context` take the place of those of the same name."""
+        self.context = self.context | context
+        self.context_versions = self.context_versions | dict.fromkeys(context, core.version)
 
 
 def run_actions(record: Record, core: EventCore, payload: Payload | None) -> None:
@@ -125,6 +138,7 @@ _Row = Callable[[Record, EventCore, Payload | None], None]
 def _replace_document(record: Record, core: EventCore, payload: Payload | None) -> None:
     record.registered = tuple(_kept_apart(one, record) for one in record.registered)
     record.document = NO_DOCUMENT if payload is None else payload.data
+    record.document_version = core.version
     record.contributors = with_people(record.contributors, core)
     record.approvals = ()
     record.reversible = ()
@@ -196,7 +210,13 @@ def _record_registration(record: Record, core: EventCore, _payload: Payload | No
     if core.urn is None:
         message = f"{core.manifest_id}: version {core.version} registers no URN"
         raise ReplayError(message)
-    new = Registration(urn=core.urn, version=core.version, digest=core.digest, at=core.at)
+    new = Registration(
+        urn=core.urn,
+        version=core.version,
+        digest=core.digest,
+        at=core.at,
+        document_version=record.document_version,
+    )
     record.registered = (*(one for one in record.registered if one.urn != core.urn), new)
 
 
@@ -227,6 +247,41 @@ def _allow_revert(record: Record, core: EventCore, _payload: Payload | None) -> 
     record.reversible = (*record.reversible, undoable)
 
 
+def _redact(record: Record, core: EventCore, _payload: Payload | None) -> None:
+    """Take out what came from the redacted version: also where its event is whole still.
+
+    So the state after this event is the same, whether the payload was there when the events before
+    were replayed or not. A member of the context that the redacted version set is gone even where
+    an earlier one had set it: what was replaced does not come back.
+    """
+    redaction = core.redacts
+    if redaction is None or redaction.version >= core.version:
+        message = f"{core.manifest_id}: version {core.version} redacts no version before it"
+        raise ReplayError(message)
+    version, fields = redaction.version, redaction.fields
+    if REASON in fields and record.rejection is not None and record.rejection.version == version:
+        record.rejection = msgspec.structs.replace(record.rejection, reason=None)
+    if DOCUMENT in fields:
+        if record.document_version == version:
+            record.document = NO_DOCUMENT
+        record.registered = tuple(_without_document(one, version) for one in record.registered)
+    if redaction.members:
+        set_at = record.context_versions
+        gone = {
+            name
+            for name in record.context
+            if set_at[name] <= version and member_mark(core.event_id, name) in redaction.members
+        }
+        record.context = {k: v for k, v in record.context.items() if k not in gone}
+        record.context_versions = {k: v for k, v in set_at.items() if k not in gone}
+
+
+def _without_document(one: Registration, version: int) -> Registration:
+    if one.document_version != version or one.document is SAME_DOCUMENT:
+        return one
+    return msgspec.structs.replace(one, document=NO_DOCUMENT)
+
+
 # What each type of event does to the record; then, in order, what its actions do.
 BY_TYPE: Final[dict[str, _Row]] = {
     EventType.REVISED.value: _replace_document,
@@ -234,7 +289,7 @@ BY_TYPE: Final[dict[str, _Row]] = {
     EventType.REVERTED.value: _undo,
     EventType.COMMENTED.value: _nothing,
     EventType.MIGRATED.value: _forget_reversible,  # The old lifecycle's states may be gone.
-    EventType.REDACTED.value: _nothing,
+    EventType.REDACTED.value: _redact,
 }
 _BY_ACTION: Final[dict[str, _Row]] = {
     "record_approval": _record_approval,

@@ -211,8 +211,35 @@ class VerifyResult(msgspec.Struct, frozen=True, kw_only=True):
     log_hash: str | None = None
 
 
+class BackupResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a backup that ends at `seq`; ask again with `after_seq = next_seq - 1`.
+
+    The answer that opens it has no events, but `log_hash` at `seq`, and the definitions that events
+    name, by `id@version`.
+    """
+
+    store_id: str
+    seq: int
+    next_seq: int
+    events: list[msgspec.Raw]
+    log_hash: str | Unset = UNSET
+    lifecycles: dict[str, msgspec.Raw] | Unset = UNSET
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """How full something bounded is; `refused`: how often it was too full, where that is counted."""
+
+    used: int
+    limit: int | None
+    refused: int | None = None
+
+
 class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of a running daemon."""
+    """Figures of a running daemon.
+
+    `redactions_pending`: accepted, and not yet carried out in every file; 0: what was redacted is
+    gone from the store. `limits`: what is bounded, by name (docs/operations.md).
+    """
 
     version: str
     pid: int
@@ -221,6 +248,7 @@ class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
     uptime_s: float
     last_seq: int
     archived_seq: int
+    redactions_pending: int
     manifests: int
     states: dict[str, int]
     actors_active: int
@@ -230,6 +258,7 @@ class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
     published: int
     dropped: dict[str, int]
     writable: bool
+    limits: dict[str, Usage]
     endpoints: dict[str, list[str]]
 
 

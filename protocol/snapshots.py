@@ -58,7 +58,11 @@ class RememberedCommand(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class StateSnapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One manifest after its last event. `document` is canonical JSON (RFC 8785)."""
+    """One manifest after its last event. `document` is canonical JSON (RFC 8785).
+
+    `document_version` and `context_versions` say which versions the document and each member of the
+    context come from: those whose redaction takes them away.
+    """
 
     manifest_id: str
     kind: str
@@ -80,8 +84,10 @@ class StateSnapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     history: dict[str, list[str]]
     timers: tuple[Timer, ...]
     context: dict[str, Any]
+    context_versions: dict[str, int]
     head: str
     commands: tuple[RememberedCommand, ...]
+    document_version: int
     document: msgspec.Raw
 
     @property
@@ -125,8 +131,7 @@ def apply(state: StateSnapshot | None, committed: CommittedEvent) -> StateSnapsh
     if core.version != state.version + 1 or core.prev != state.head:
         raise _gap(core, state.version)
     if core.manifest_id != state.manifest_id:
-        message = f"an event of {core.manifest_id} in the history of {state.manifest_id}"
-        raise ReplayError(message)
+        raise ReplayError(f"an event of {core.manifest_id} in the history of {state.manifest_id}")
     change = BY_TYPE.get(core.type)
     if change is None:
         raise unknown(core, f"type {core.type!r}")
@@ -134,8 +139,9 @@ def apply(state: StateSnapshot | None, committed: CommittedEvent) -> StateSnapsh
     change(record, core, payload)
     if core.actions:
         run_actions(record, core, payload)
+    if payload is not None and payload.context:
+        record.add_context(core, payload.context)
     urn = state.urn if core.urn is None else core.urn
-    context = state.context
     return StateSnapshot(
         manifest_id=core.manifest_id,
         kind=core.kind,
@@ -156,15 +162,17 @@ def apply(state: StateSnapshot | None, committed: CommittedEvent) -> StateSnapsh
         registered=record.registered,
         history=state.history if core.history is None else core.history,
         timers=tuple(core.timers),
-        context=context if payload is None or not payload.context else context | payload.context,
+        context=record.context,
+        context_versions=record.context_versions,
         head=committed.hash,
         commands=(*state.commands[1 - REMEMBERED_COMMANDS_MAX :], _remembered(committed, urn)),
+        document_version=record.document_version,
         document=record.document,
     )
 
 
 def _record_of(state: StateSnapshot) -> Record:
-    return Record(
+    record = Record(
         state.contributors,
         state.document,
         state.digest,
@@ -174,6 +182,10 @@ def _record_of(state: StateSnapshot) -> Record:
         state.registered,
         state.history,
     )
+    record.document_version = state.document_version
+    record.context = state.context
+    record.context_versions = state.context_versions
+    return record
 
 
 def _created(committed: CommittedEvent) -> StateSnapshot:
@@ -186,6 +198,8 @@ def _created(committed: CommittedEvent) -> StateSnapshot:
     record = Record(with_people((), core), document, core.digest)
     if core.actions:
         run_actions(record, core, payload)
+    if payload is not None and payload.context:
+        record.add_context(core, payload.context)
     return StateSnapshot(
         manifest_id=core.manifest_id,
         kind=core.kind,
@@ -206,9 +220,11 @@ def _created(committed: CommittedEvent) -> StateSnapshot:
         registered=record.registered,
         history=core.history or {},
         timers=tuple(core.timers),
-        context={} if payload is None else payload.context,
+        context=record.context,
+        context_versions=record.context_versions,
         head=committed.hash,
         commands=(_remembered(committed, core.urn),),
+        document_version=record.document_version,
         document=record.document,
     )
 

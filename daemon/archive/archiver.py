@@ -132,6 +132,22 @@ class Archiver:
                 await self._write_batch()
                 await self._write_checkpoint()
 
+    async def alone(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work` while nothing else is written; nothing is begun once the archiver stopped.
+
+        Raises:
+            NoRoomError: there was no room.
+            DaemonError: the disk failed, or stored bytes are damaged.
+        """
+        async with self._lock:
+            if self._stopped:
+                return
+            try:
+                await work()
+            except DaemonError as error:
+                self._fail(error)
+                raise
+
     async def stop(self) -> None:
         """Start nothing more, and wait for what is being written."""
         self._stopped = True

@@ -9,10 +9,11 @@ Promise:  `get` answers with every unarchived event of a manifest and its last s
 Not here: when to write (`archiver.py`), how (`writer.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from protocol.events import CommittedEvent
+from protocol.replies import Usage
 from protocol.snapshots import StateSnapshot
 
 
@@ -86,12 +87,13 @@ class DirtyManifests:
         """Take the snapshot of a manifest; one without events mends `state.json`."""
         self._entry(snapshot.manifest_id).snapshot = snapshot
 
-    def restore(self, entry: DirtyManifest) -> None:
+    def restore(self, entries: Iterable[DirtyManifest]) -> None:
         """Take what a crash left unarchived; at start-up, in the order of their first seqs."""
-        assert entry.manifest_id not in self
-        self._collected[entry.manifest_id] = entry
-        for event in entry.events:
-            self._count(event, 1)
+        for entry in entries:
+            assert entry.manifest_id not in self
+            self._collected[entry.manifest_id] = entry
+            for event in entry.events:
+                self._count(event, 1)
 
     def get(self, manifest_id: str) -> DirtyManifest | None:
         """Return all that is unarchived of a manifest; a value that nobody changes later."""
@@ -138,6 +140,17 @@ class DirtyManifests:
             or self._events >= share * events
             or self._size_bytes >= share * size_bytes
         )
+
+    @property
+    def usage(self) -> dict[str, Usage]:
+        """How full it is, in each of its limits."""
+        manifests, events, size_bytes = self._limits
+        waiting = len(self._collected) + len(self._written)
+        return {
+            "archive_manifests": Usage(waiting, manifests),
+            "archive_events": Usage(self._events, events),
+            "archive_bytes": Usage(self._size_bytes, size_bytes),
+        }
 
     def _entry(self, manifest_id: str) -> DirtyManifest:
         entry = self._collected.get(manifest_id)

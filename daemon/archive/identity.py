@@ -7,25 +7,34 @@ Promise:  it is written once, durably, before anything else in the directory. A 
 import time
 import uuid
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from daemon.errors import DamagedStoreError
+from daemon.errors import ConfigurationError, DamagedStoreError
 from daemon.journal.disk import Disk
 from daemon.journal.sealed import seal, unseal
 from protocol.events import timestamp
 
 IDENTITY_NAME: Final = "store.json"
 FORMAT_VERSION: Final = 1
+RESTORING_NAME: Final = "restoring"  # The folder of a restore that is under way or was killed.
 # What a directory may hold before it is a store. Anything else belongs to somebody.
 _BEFORE_A_STORE: Final = frozenset({"lock", f"{IDENTITY_NAME}.tmp", "lost+found"})
 
 
 class StoreIdentity(NamedTuple):
-    """The members of `store.json`."""
+    """The members of `store.json`; `restored_from` says which store it was, and up to where."""
 
     store_id: str
     created_at: str
     format_version: int = FORMAT_VERSION
+    restored_from: dict[str, Any] | None = None
+
+    def encode(self) -> bytes:
+        """Return the bytes of `store.json`."""
+        members = self._asdict()
+        if self.restored_from is None:
+            del members["restored_from"]
+        return seal(members)
 
 
 def open_identity(disk: Disk, data_directory: Path) -> StoreIdentity:
@@ -33,16 +42,23 @@ def open_identity(disk: Disk, data_directory: Path) -> StoreIdentity:
 
     Raises:
         DamagedStoreError: `store.json` is damaged, of another format, or missing beside other files.
+        ConfigurationError: a restore into the directory was not finished.
     """
     path = data_directory / IDENTITY_NAME
     names = disk.list_names(data_directory)
     if IDENTITY_NAME in names:
         return _checked(path, disk.read(path))
+    if RESTORING_NAME in names:
+        message = (
+            f"the restore into {data_directory} was not finished; run the same manifestd restore "
+            "(or import) again, and it begins anew"
+        )
+        raise ConfigurationError(message)
     if found := sorted(set(names) - _BEFORE_A_STORE):
         reason = f"it is missing, but the directory is not empty ({', '.join(found[:3])})"
         raise DamagedStoreError(path, reason)
     identity = StoreIdentity(str(uuid.uuid4()), timestamp(time.time_ns()))
-    disk.write_durably(path, seal(identity._asdict()))
+    disk.write_durably(path, identity.encode())
     disk.sync_directory(data_directory.parent)
     return identity
 

@@ -49,6 +49,7 @@ class Layout:
         return self.folder(manifest_id) / STATE_NAME
 
 
-@lru_cache(maxsize=4)  # Half a millisecond, for each of the many that read one directory.
+@lru_cache(maxsize=4)
 def _prefixes(manifests: Path) -> list[Path]:
+    """Return the 256 folders below `manifests`; every part of one store asks for the same."""
     return [manifests / f"{number:02x}" for number in range(256)]

@@ -8,6 +8,8 @@ where both agree: after a failed sync the page cache can show bytes that the dis
 |-------------------------------------|--------------------------------------|---------------------|
 | one of the journal's                | written before the crash             | stays               |
 | the beginning of one                | torn                                 | written again       |
+| one of the journal's, and one of    | a crash interrupted a redaction      | the one that lost   |
+| the two copies lost its payload     |                                      | more                |
 | any other bytes                     | torn, in a way that leaves no prefix | quarantine          |
 | a whole event of another content    | corruption, or the journal's end     | `DamagedStoreError` |
 |                                     | was lost                             |                     |
@@ -21,6 +23,7 @@ from typing import NamedTuple
 
 from daemon.archive.log import checked_events
 from daemon.errors import DamagedStoreError
+from protocol.erasure import more_redacted
 from protocol.events import GENESIS, CommittedEvent, DamagedEventError
 
 
@@ -38,15 +41,22 @@ def merge(path: Path, data: bytes, events: Sequence[CommittedEvent]) -> Merged:
         DamagedStoreError: the log contradicts `events`, or lacks one before them.
     """
     kept = _kept(path, data, events[0])
-    ours = {event.line for event in events}
+    ours = {event.hash: event for event in events}
+    lines = {event.line for event in events}
     damaged: list[bytes] = []
     for line in data[len(kept) :].split(b"\n"):
-        if not line or line in ours:
+        if not line or line in lines:
             continue
-        _check_torn(path, line)
-        if not any(own.startswith(line) for own in ours):
+        copy = _read(line)
+        if copy is not None:
+            if copy.hash not in ours:
+                reason = f"it holds an event that the journal does not have: {copy.hash}"
+                raise DamagedStoreError(path, reason, line=copy.core.version, seq=copy.seq)
+            ours[copy.hash] = more_redacted(ours[copy.hash], copy)
+        elif not any(own.startswith(line) for own in lines):
             damaged.append(line)
-    return Merged(kept + b"".join(event.line + b"\n" for event in events), b"\n".join(damaged))
+    whole = b"".join(event.line + b"\n" for event in ours.values())
+    return Merged(kept + whole, b"\n".join(damaged))
 
 
 def _kept(path: Path, data: bytes, first: CommittedEvent) -> bytes:
@@ -66,10 +76,9 @@ def _kept(path: Path, data: bytes, first: CommittedEvent) -> bytes:
     return data[: len(data) - len(rest)]
 
 
-def _check_torn(path: Path, line: bytes) -> None:
+def _read(line: bytes) -> CommittedEvent | None:
+    """Return the event in a whole line; None where it is torn."""
     try:
-        event = CommittedEvent.read(line)
+        return CommittedEvent.read(line)
     except DamagedEventError:
-        return
-    reason = f"it holds an event that the journal does not have: {event.hash}"
-    raise DamagedStoreError(path, reason, line=event.core.version, seq=event.seq)
+        return None

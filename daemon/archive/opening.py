@@ -27,6 +27,7 @@ from daemon.journal.clean import read_clean
 from daemon.journal.disk import Disk
 from daemon.journal.recovery import JournalEnd, RecoveredJournal, recover_journal
 from daemon.journal.reserve import RESERVE_SIZE_BYTES, Reserve
+from daemon.redaction.pending import Erasure, carried_out, find_erasures
 from protocol.events import CommittedEvent
 from protocol.record import ReplayError
 from protocol.replies import ManifestSummary
@@ -43,6 +44,8 @@ class OpenedStore(NamedTuple):
     lock: int
     identity: StoreIdentity
     end: JournalEnd
+    checkpoint_seq: int
+    erasures: list[Erasure]  # Perhaps not carried out in every file.
     rows: dict[str, ManifestSummary]
     dirty: list[DirtyManifest]
     index_file: IndexFile
@@ -101,9 +104,9 @@ class _Opening:
             archived_seq_max=self._reader.seq_max() if loaded is None else loaded.seq_max,
         )
         self._notes += recovered.notes
-        dirty = [
-            self._dirty(events, suspect=not was_clean) for events in _by_manifest(recovered.tail)
-        ]
+        erasures = find_erasures(disk, directory, recovered.tail, self._notes)
+        tail = carried_out(recovered.tail, erasures)
+        dirty = [self._dirty(events, suspect=not was_clean) for events in _by_manifest(tail)]
         trusted = self._trusted(loaded, recovered)
         rows = self._rebuilt(dirty) if trusted is None else trusted.rows
         for entry in dirty:
@@ -121,6 +124,8 @@ class _Opening:
             lock,
             identity,
             recovered.end,
+            recovered.checkpoint.seq,
+            erasures,
             rows,
             dirty,
             index,

@@ -31,7 +31,9 @@ class StoreReads:
         self._load = wrap(archive.load)
         self._events = wrap(archive.events)
         self._find_command = wrap(archive.find_command)
-        self._feed = wrap(JournalReader(disk, data_directory, durable_end).feed)
+        journal = JournalReader(disk, data_directory, durable_end)
+        self._feed = wrap(journal.feed)
+        self.exchange_segment = journal.exchange
 
     async def load(self, manifest_id: str, upto_version: int) -> Archived:
         """See `ArchiveReader.load`."""

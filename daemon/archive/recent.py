@@ -4,9 +4,11 @@ Promise:  it holds the events `first_seq` to `last_seq` without gaps, and no mor
 """
 
 from collections import deque
+from collections.abc import Collection
 from itertools import islice
 from typing import Final
 
+from protocol.erasure import erased
 from protocol.events import CommittedEvent
 
 EVENTS_MAX: Final = 8192  # A subscriber that reconnects within a third of a second of full load.
@@ -42,6 +44,14 @@ class RecentEvents:
         self._size_bytes += len(event.line)
         while len(self._events) > self._events_max or self._size_bytes > self._size_bytes_max:
             self._size_bytes -= len(self._events.popleft().line)
+
+    def redact(self, manifest_id: str, version: int, fields: Collection[str]) -> None:
+        """Take fields out of an event, where it is here."""
+        for index, event in enumerate(self._events):
+            if (event.core.manifest_id, event.core.version) == (manifest_id, version):
+                self._size_bytes -= len(event.line)
+                self._events[index] = left = erased(event, fields)
+                self._size_bytes += len(left.line)
 
     def page(self, after_seq: int, limit: int, bytes_max: int) -> list[CommittedEvent]:
         """Return at most `limit` events after `after_seq`, at least one where there is one."""

@@ -1,5 +1,7 @@
-"""The archiver's two pieces of work, each one function in a worker thread (design 3)."""
+"""The archiver's pieces of work, each one function in a worker thread (design 3)."""
 
+import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -11,8 +13,11 @@ from daemon.errors import DiskFailedError
 from daemon.index import IndexFile
 from daemon.journal.checkpoint import BatchEnd, write_checkpoint
 from daemon.journal.disk import SURVIVABLE_ERRNOS, Disk
-from daemon.journal.segment import remove_segments_below
+from daemon.journal.retention import Retention, SegmentRemover
+from daemon.redaction.pending import PendingErasures
 from protocol.replies import ManifestSummary
+
+log = logging.getLogger(__name__)
 
 
 class BlockingWork:
@@ -23,16 +28,23 @@ class BlockingWork:
         disk: Disk,
         data_directory: Path,
         index: IndexFile,
-        feed_retention_events: int | None,
+        checkpoint_seq: int,
+        retention: Retention,
+        pending: PendingErasures,
     ) -> None:
         self._disk = disk
         self._directory = data_directory
         self._index = index
-        self._retention = feed_retention_events
+        self._checkpoint_seq = checkpoint_seq
+        self.removes_by_age = retention.age_s is not None
+        self._remover = SegmentRemover(disk, data_directory, retention)
+        self._pending = pending
+        self._writer = ArchiveWriter(disk, data_directory)
         self._write: Callable[[Sequence[DirtyManifest]], Awaitable[list[ManifestSummary]]] = wrap(
-            ArchiveWriter(disk, data_directory).write
+            self._writer.write
         )
         self._checkpoint = wrap(self._write_checkpoint)
+        self._sweep = wrap(self._remove_segments)
 
     async def write(self, batch: Sequence[DirtyManifest]) -> list[ManifestSummary]:
         """Archive a batch."""
@@ -44,6 +56,14 @@ class BlockingWork:
         """Add `rows` to the index, then write the checkpoint `end`, then drop old segments."""
         await self._checkpoint(rows, archived_seq, end)
 
+    def forget(self, manifest_id: str) -> None:
+        """Look anew where the manifest's log ends: it was written by somebody else."""
+        self._writer.forget(manifest_id)
+
+    async def sweep(self) -> None:
+        """Drop the segments that have grown too old since the last checkpoint."""
+        await self._sweep()
+
     def _write_checkpoint(
         self, rows: list[ManifestSummary], archived_seq: int, end: BatchEnd | None
     ) -> None:
@@ -52,13 +72,22 @@ class BlockingWork:
             if end is None:
                 return
             assert end.seq <= archived_seq <= self._index.seq
+            self._pending.save()  # Start-up does not read what is below the checkpoint.
             write_checkpoint(self._disk, self._directory, end)
-            if self._retention is not None:
-                oldest_kept = min(end.seq, archived_seq - self._retention) + 1
-                remove_segments_below(self._disk, self._directory, oldest_kept)
+            self._checkpoint_seq = end.seq
         except OSError as error:
             # A checkpoint that found no room left the one before it as it was.
             if error.errno in SURVIVABLE_ERRNOS:
                 raise NoRoomError(error) from error
             what = "writing index and checkpoint"
             raise DiskFailedError(what, error) from error
+        self._remove_segments()
+
+    def _remove_segments(self) -> None:
+        try:
+            removed = self._remover.remove(self._checkpoint_seq, self._index.seq, time.time())
+        except OSError as error:
+            what = "removing old segments of the journal"
+            raise DiskFailedError(what, error) from error
+        if removed:
+            log.info("removed %d segments of the journal, from seq %d on", len(removed), removed[0])

@@ -84,6 +84,10 @@ class ArchiveWriter:
             del self._ends[next(iter(self._ends))]
         return rows
 
+    def forget(self, manifest_id: str) -> None:
+        """Do not count on where a log ended; call it while nothing is written."""
+        self._ends.pop(manifest_id, None)
+
     def _settle(self, renames: list[tuple[Path, Path]]) -> None:
         try:
             self._disk.sync_filesystem(self._directory)

@@ -60,10 +60,14 @@ def encode_batch(events: Sequence[CommittedEvent], log_hash: bytes) -> EncodedBa
     """Return the batch of `events`, gapless by seq, where `log_hash` holds before the first."""
     for event in events:
         log_hash = next_log_hash(log_hash, event.seq, event.hash)
-    lines = [event.line for event in events]
+    return encode_lines(events[0].seq, [event.line for event in events], log_hash)
+
+
+def encode_lines(first: int, lines: Sequence[bytes], log_hash: bytes) -> EncodedBatch:
+    """Return the batch of event lines from seq `first` on, where `log_hash` holds after the last."""
     size_bytes = sum(map(len, lines)) + len(lines)
     checked = b'{"batch":{"first":%d,"count":%d,"bytes":%d,"log_hash":"%b"' % (
-        events[0].seq,
+        first,
         len(lines),
         size_bytes,
         log_hash,

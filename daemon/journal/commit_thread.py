@@ -9,13 +9,13 @@ import errno
 import logging
 from collections.abc import Callable
 from enum import Enum
-from queue import SimpleQueue
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from daemon.errors import DaemonError, DiskFailedError
 from daemon.journal.batch import encode_batch
 from daemon.journal.reader import DurableEnd
 from daemon.journal.segment_writer import NoRoomError, SegmentWriter
+from daemon.journal.threads import Queue
 from protocol.errors import CommandError, ReadOnlyError, StorageFullError
 from protocol.events import CommittedEvent
 
@@ -39,6 +39,7 @@ class Order(Enum):
     """What the loop tells the thread between two lists of entries."""
 
     STOP = "stop"  # Nothing is queued behind this but `REFUSAL_KNOWN`.
+    SEAL = "seal"  # Append no more to the segment at hand.
     REFUSAL_KNOWN = "refusal known"  # What is queued behind this follows the last durable event.
 
 
@@ -53,6 +54,7 @@ class Answers(NamedTuple):
     write_refused: Callable[[CommandError], None]  # Answered by `Order.REFUSAL_KNOWN`.
     refused: Callable[..., None]  # (all entries that were queued, error)
     failed: Callable[[DaemonError], None]
+    sealed: Callable[[], None]  # Answers `Order.SEAL`.
     stopped: Callable[[], None]
 
 
@@ -61,7 +63,7 @@ class CommitThread(Generic[EntryT]):
 
     def __init__(
         self,
-        queue: SimpleQueue[list[EntryT] | Order],
+        queue: Queue[list[EntryT] | Order],
         writer: SegmentWriter,
         log_hash: bytes,
         post: Callable[..., object],
@@ -113,6 +115,9 @@ class CommitThread(Generic[EntryT]):
             return None
         if queued is Order.STOP:
             self._stopping = True
+        elif queued is Order.SEAL:
+            self._writer.seal()
+            self._post(self._answers.sealed)
         return queued
 
     def _commit(self, entries: list[EntryT]) -> None:

@@ -17,24 +17,24 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from math import inf
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
 from typing import Final, Generic
 
 from daemon.errors import DaemonError
 from daemon.journal.checkpoint import BatchEnd
 from daemon.journal.commit_thread import Answers, CommitThread, EntryT, Order
 from daemon.journal.disk import Disk
-from daemon.journal.reader import DurableEnd
+from daemon.journal.reader import SEALED, DurableEnd
 from daemon.journal.recovery import JournalEnd
 from daemon.journal.segment import SEGMENT_SIZE_BYTES
 from daemon.journal.segment_writer import SegmentWriter
+from daemon.journal.threads import Queue, SystemThreads, Threads
 from protocol.errors import (
     CommandError,
     OverloadedError,
     ShuttingDownError,
     UnavailableError,
 )
+from protocol.replies import Usage
 
 PENDING_EVENTS_MAX: Final = 65_536  # Two seconds of the fastest machine measured.
 PENDING_BYTES_MAX: Final = 64 << 20  # Sixty-four requests of the largest size.
@@ -53,7 +53,7 @@ class _Phase(Enum):
 class Journal(Generic[EntryT]):
     """The journal while the daemon runs. All methods belong to the loop's thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (named, and each of another kind)
         self,
         disk: Disk,
         data_directory: Path,
@@ -64,6 +64,7 @@ class Journal(Generic[EntryT]):
         on_refused: Callable[[Sequence[EntryT], CommandError], None],
         on_failed: Callable[[DaemonError], None],
         segment_size_bytes: int = SEGMENT_SIZE_BYTES,
+        threads: Threads | None = None,
     ) -> None:
         """Start the journal's thread at `end`, which `recover_journal` returned.
 
@@ -85,7 +86,9 @@ class Journal(Generic[EntryT]):
         self._durable_end = DurableEnd(end.seq, end.segment_first, end.segment_size_bytes)
         self._batch_ends = deque(end.batch_ends)
         self._stopped = loop.create_future()
-        self._queue: SimpleQueue[list[EntryT] | Order] = SimpleQueue()
+        self._sealing: list[asyncio.Future[None]] = []
+        threads = threads or SystemThreads()
+        self._queue: Queue[list[EntryT] | Order] = threads.queue()
         writer = SegmentWriter(
             disk,
             data_directory,
@@ -93,12 +96,21 @@ class Journal(Generic[EntryT]):
             segment_size_bytes=end.segment_size_bytes,
             segment_size_bytes_max=segment_size_bytes,
         )
-        answers = Answers(
-            self._committed, self._write_refused, self._refused, self._failed, self._has_stopped
+        worker = CommitThread(
+            self._queue, writer, end.log_hash, loop.call_soon_threadsafe, self._answers()
         )
-        worker = CommitThread(self._queue, writer, end.log_hash, loop.call_soon_threadsafe, answers)
-        # A daemon thread: a sync that never returns must not keep the failed process alive.
-        Thread(target=worker.run, name="journal", daemon=True).start()
+        threads.start(worker.run, "journal")
+
+    def _answers(self) -> Answers:
+        """Return what the thread has called on the loop."""
+        return Answers(
+            self._committed,
+            self._write_refused,
+            self._refused,
+            self._failed,
+            self._has_sealed,
+            self._has_stopped,
+        )
 
     def append(self, entry: EntryT) -> None:
         """Queue `entry`, whose seq follows the last one appended, or `durable_seq` after a refusal.
@@ -146,6 +158,14 @@ class Journal(Generic[EntryT]):
                 return UnavailableError("the journal failed; the daemon is stopping")
 
     @property
+    def usage(self) -> dict[str, Usage]:
+        """How full the queue is, in each of its limits."""
+        return {
+            "journal_events": Usage(self._pending_events, PENDING_EVENTS_MAX),
+            "journal_bytes": Usage(self._pending_bytes, PENDING_BYTES_MAX),
+        }
+
+    @property
     def storage_error(self) -> CommandError | None:
         """Why the last write was refused; None as soon as one succeeded again. For `health`."""
         return self._storage_error
@@ -182,6 +202,18 @@ class Journal(Generic[EntryT]):
         while self._batch_ends and self._batch_ends[0].seq <= limit_seq:
             end = self._batch_ends.popleft()
         return end
+
+    async def seal(self) -> None:
+        """Return when nobody appends to any segment that there is; the next batch begins a new one.
+
+        After a failure it returns as well: what was asked for is then not to be done.
+        """
+        if self._stopped.done():
+            return
+        sealed = self._loop.create_future()
+        self._sealing.append(sealed)
+        self._queue.put(Order.SEAL)
+        await sealed
 
     async def close(self) -> None:
         """Commit what was appended, let the last callbacks run, stop the thread.
@@ -232,6 +264,16 @@ class Journal(Generic[EntryT]):
         self._phase = _Phase.FAILED
         self._on_failed(error)
 
+    def _has_sealed(self) -> None:
+        self._durable_end = self._durable_end._replace(segment_size_bytes=SEALED)
+        _tell(self._sealing.pop(0))
+
     def _has_stopped(self) -> None:
-        if not self._stopped.done():
-            self._stopped.set_result(None)
+        while self._sealing:
+            _tell(self._sealing.pop())
+        _tell(self._stopped)
+
+
+def _tell(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)

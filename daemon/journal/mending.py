@@ -1,8 +1,10 @@
 """What is left of a damaged batch, and what it was.
 
-Promise:  `rebuild` returns the batch that was written or None, never a guess: either its bytes give
+Promise:  `rebuild` returns the batch that was written or None, never a guess: either its events give
           the header that still stands there, or they give one of the same size that differs from
-          what stands there in no more than a damage's worth of bytes.
+          what stands there in no more than a damage's worth of bytes. Where a crash interrupted a
+          redaction, a line of the second copy may have lost its payload already, or not yet: the
+          header then differs in the size alone, and its log hash proves the events all the same.
 Not here: whether to use it (`damage.py`), how (`rewriting.py`).
 """
 
@@ -66,8 +68,7 @@ def rebuild(
     if any(seq not in known for seq in seqs):
         return None
     mended = MendedBatch.of([known[seq] for seq in seqs], log_hash)
-    is_proven = mended.encoded.data.startswith(rest[: error.header.header_size_bytes])
-    return mended if is_proven else None
+    return mended if mended.encoded.log_hash == error.header.log_hash else None
 
 
 def _rebuild_with_header(

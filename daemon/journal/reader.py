@@ -26,10 +26,13 @@ MARK_STRIDE_BYTES: Final = 64 << 10  # About 80 events: a tenth of a millisecond
 MARKED_SEGMENTS_MAX: Final = 256  # 16 KiB of marks for a full segment: 4 MiB in all.
 
 
-class DurableEnd(NamedTuple):
-    """How far the journal may be read: its last durable seq, and the open segment's synced size.
+SEALED: Final = -1  # All that is in the file is durable.
 
-    `segment_first` is 0 while there is no segment.
+
+class DurableEnd(NamedTuple):
+    """How far the journal may be read: its last durable seq, and the last segment's synced size.
+
+    `segment_first` is 0 while there is no segment; the size is `SEALED` once nobody appends to it.
     """
 
     seq: int
@@ -77,6 +80,12 @@ class JournalReader:
             raise self._gap(after_seq + 1)
         return page
 
+    def exchange(self, first: int, replace: Callable[[], None]) -> None:
+        """Have `replace` put other bytes of the same events in the place of the segment `first`."""
+        with self._lock:
+            replace()
+            self._marks.pop(first, None)
+
     @property
     def oldest_seq(self) -> int:
         """The first seq that the journal still holds; 1 when it holds no segment."""
@@ -108,7 +117,7 @@ class JournalReader:
             raise _compacted(after_seq, self.oldest_seq) from None
 
     def _batches(self, first: int, path: Path, after_seq: int, end: DurableEnd) -> Iterator[Batch]:
-        is_open = first == end.segment_first
+        is_open = first == end.segment_first and end.segment_size_bytes != SEALED
         size_bytes = end.segment_size_bytes if is_open else self._disk.size(path)
         marks = self._marks.setdefault(first, _Marks(first))
         self._marks.move_to_end(first)

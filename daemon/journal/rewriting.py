@@ -74,19 +74,19 @@ class Work(NamedTuple):
 def _replace(disk: Disk, path: Path, content: bytes, reserve: Reserve) -> None:
     """Give `path` its content, durably and as a whole; on a full disk, in the reserve's room."""
     try:
-        _write_temporary(disk, path, content)
-    except _NoRoomError as error:
+        write_temporary(disk, path, content)
+    except NoRoomToRewriteError as error:
         if not reserve.release():
             raise error.cause from None
         try:
-            _write_temporary(disk, path, content)
-        except _NoRoomError as again:
+            write_temporary(disk, path, content)
+        except NoRoomToRewriteError as again:
             raise again.cause from None
     disk.replace(temporary_path(path), path)
     disk.sync_directory(path.parent)
 
 
-class _NoRoomError(Exception):
+class NoRoomToRewriteError(Exception):
     """A write, and not a sync, found no room: it may be tried again in a new file."""
 
     def __init__(self, cause: OSError) -> None:
@@ -94,7 +94,13 @@ class _NoRoomError(Exception):
         self.cause = cause
 
 
-def _write_temporary(disk: Disk, path: Path, content: bytes) -> None:
+def write_temporary(disk: Disk, path: Path, content: bytes) -> None:
+    """Write a segment's next content beside it, durably but for its name.
+
+    Raises:
+        NoRoomToRewriteError: a write found no room; nothing is left of it.
+        OSError: the disk failed.
+    """
     temporary = temporary_path(path)
     disk.remove(temporary)
     file = disk.open_append(temporary, create=True)
@@ -104,7 +110,7 @@ def _write_temporary(disk: Disk, path: Path, content: bytes) -> None:
         except OSError as error:
             if error.errno in SURVIVABLE_ERRNOS:
                 disk.remove(temporary)
-                raise _NoRoomError(error) from error
+                raise NoRoomToRewriteError(error) from error
             raise
         file.sync()
     finally:

@@ -9,7 +9,6 @@ Not here: writing (`segment_writer.py`), reading (`reader.py`).
 """
 
 import re
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -46,18 +45,3 @@ def list_segments(disk: Disk, data_directory: Path) -> list[int]:
     """Return the first seqs of the segments that are there, ascending."""
     firsts = map(segment_first, disk.list_names(data_directory / JOURNAL_NAME))
     return [first for first in firsts if first is not None]
-
-
-def remove_segments_below(disk: Disk, data_directory: Path, seq: int) -> list[int]:
-    """Remove the segments all of whose events are below `seq`; return their first seqs.
-
-    The last segment always stays: it says where the journal ends. The caller asks only for what
-    the durable checkpoint covers (`seq` <= checkpoint.seq + 1) and `feed_retention` gives up.
-    Removed from the oldest on, so that a crash midway leaves no gap.
-    """
-    firsts = list_segments(disk, data_directory)
-    removed = [first for first, next_first in pairwise(firsts) if next_first <= seq]
-    for first in removed:
-        disk.remove(segment_path(data_directory, first))
-        disk.sync_directory(data_directory / JOURNAL_NAME)
-    return removed

@@ -45,6 +45,7 @@ class SegmentWriter:
         self._data_directory = data_directory
         self._size_bytes_max = segment_size_bytes_max
         self._file: AppendFile | None = None
+        self._is_sealed = False
         self._poisoned = False
 
     def commit(self, first_seq: int, data: bytes) -> None:
@@ -67,6 +68,12 @@ class SegmentWriter:
         self.durable_size_bytes += len(data)
         self._poisoned = False
 
+    def seal(self) -> None:
+        """Append no more to the segment at hand: the next batch begins a new one."""
+        assert not self._poisoned
+        self.close()
+        self._is_sealed = self.segment_first > 0
+
     def close(self) -> None:
         """Release the descriptor; after a failure it is left to the end of the process."""
         if self._file is not None and not self._poisoned:
@@ -80,7 +87,7 @@ class SegmentWriter:
                 remove_clean(self._disk, self._data_directory)
             # Also when the mark is gone: whoever removed it may have been killed before his sync.
             self._disk.sync_directory(self._data_directory)
-            if self.segment_first:
+            if self.segment_first and not self._is_sealed:
                 with _refusable(path):
                     self._file = self._disk.open_append(path, create=False)
         over = self.durable_size_bytes + size_bytes > self._size_bytes_max
@@ -96,6 +103,7 @@ class SegmentWriter:
         if self._file is not None:
             self._file.close()
         self._file = file
+        self._is_sealed = False
         self.segment_first = first_seq
         self.durable_size_bytes = 0
         return file

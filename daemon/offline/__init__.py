@@ -15,11 +15,15 @@ from typing import Final
 COMMANDS: Final[dict[str, str]] = {
     "fsck": "say what is damaged in a store and what can be rebuilt; --repair does it",
     "verify": "check every byte of a store; changes nothing",
+    "restore": "make a store of a backup, in an empty directory",
+    "import": "make a store of `manifestctl export --history`, in an empty directory",
 }
+# Where a command's name cannot be a module's.
+_MODULES: Final = {"import": "importing"}
 
 
 def run_command(name: str, arguments: Sequence[str]) -> int:
     """Run the offline command `name`, one of `COMMANDS`, and return its exit status."""
-    module = import_module(f"daemon.offline.{name}")
+    module = import_module(f"daemon.offline.{_MODULES.get(name, name)}")
     status: int = module.run(list(arguments))
     return status

@@ -9,8 +9,8 @@ from typing import Final
 
 from protocol.events import CommittedEvent
 
-_HASH_SIZE: Final = 32
-_SIZE: Final = _HASH_SIZE + 4
+HASH_SIZE: Final = 32
+_SIZE: Final = HASH_SIZE + 4
 _CHUNK: Final = 4096  # Events.
 _NOTHING: Final = bytes(_SIZE)
 
@@ -54,4 +54,4 @@ class EventTable:
         found = [self.get(seq) for seq in range(1, last_seq + 1)]
         if None in found:
             return None
-        return ((seq, one[:_HASH_SIZE].hex()) for seq, one in enumerate(found, 1) if one)
+        return ((seq, one[:HASH_SIZE].hex()) for seq, one in enumerate(found, 1) if one)

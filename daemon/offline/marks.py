@@ -17,6 +17,7 @@ from daemon.journal.disk import Disk
 from daemon.journal.sealed import unseal_bytes
 from daemon.journal.segment import JOURNAL_NAME
 from daemon.offline.report import Report
+from daemon.redaction.pending import REDACTIONS_NAME, Erasure, find_erasures, read_pending
 from protocol.lifecycle.findings import LifecycleError
 from protocol.lifecycle.reader import read_lifecycle
 from protocol.replies import ManifestSummary
@@ -42,6 +43,7 @@ class Marks:
         self.checkpoint: BatchEnd | None = None
         self.clean: BatchEnd | None = None
         self.index: LoadedIndex | None = None
+        self.redactions: list[Erasure] = []  # Ordered, and perhaps not carried out everywhere.
         self.asked: set[int] = set()  # Seqs whose log hash somebody wants to compare.
         self._disk = disk
         self._directory = data_directory
@@ -63,8 +65,16 @@ class Marks:
         if self.clean is None and has_clean(disk, directory):
             self._unsealed(directory / CLEAN_NAME)
         self.index = read_index(disk, directory)
+        pending = read_pending(disk, directory)
+        if pending is None:
+            self._unsealed(directory / REDACTIONS_NAME)
+        self.redactions = find_erasures(disk, directory, (), [])
         ends = (self.checkpoint, self.clean, self._anchor)
         self.asked = {end.seq for end in ends if end is not None}
+
+    def is_being_redacted(self, manifest_id: str | None) -> bool:
+        """Whether the copies of a manifest may differ, because a redaction was not finished."""
+        return any(one.manifest_id == manifest_id for one in self.redactions)
 
     @property
     def checkpoint_seq(self) -> int:

@@ -17,12 +17,13 @@ from daemon.index import encode_index, index_path
 from daemon.journal.checkpoint import CHECKPOINT_NAME, BatchEnd, encode_end
 from daemon.journal.clean import CLEAN_NAME
 from daemon.journal.disk import Disk
-from daemon.journal.sealed import seal_bytes, unseal_bytes
+from daemon.journal.sealed import seal, seal_bytes, unseal_bytes
 from daemon.offline.archive_scan import ScannedManifest
 from daemon.offline.flips import unflipped
 from daemon.offline.gaps import JournalRemedies
 from daemon.offline.remedy import Lost, Mend, Remedy
 from daemon.offline.survey import Survey
+from daemon.redaction.pending import REDACTIONS_NAME
 from protocol.events import GENESIS, CommittedEvent
 from protocol.lifecycle.registry import LifecycleRegistry
 from protocol.record import ReplayError
@@ -48,6 +49,7 @@ class Remedies:
         """Yield them, each to be carried out before the next is asked for, or not at all."""
         yield from self._identity()
         yield from self._lifecycles()
+        yield from self._redactions()
         yield from self._journal.run()
         yield from self._archive()
         yield from self._index()
@@ -76,6 +78,13 @@ class Remedies:
             else:
                 lost = "nothing else holds the definition; copy the file from a backup"
                 yield _unflipped(path, data, lost)
+
+    def _redactions(self) -> Iterator[Remedy]:
+        path = self._directory / REDACTIONS_NAME
+        if self._report.is_damaged(path):
+            members = {"redactions": [one._asdict() for one in self._survey.marks.redactions]}
+            source = "the archive: the next start carries out every redaction again"
+            yield Mend(path, self._read(path), seal(members), source)
 
     # The archive.
 

@@ -21,7 +21,7 @@ from daemon.journal.damage import Form, Place, form_of, place_of
 from daemon.journal.disk import Disk
 from daemon.journal.segment import JOURNAL_NAME, list_segments, segment_path
 from daemon.offline.archive_scan import ArchiveScan, ScannedManifest
-from daemon.offline.event_table import fingerprint
+from daemon.offline.event_table import HASH_SIZE, fingerprint
 from daemon.offline.journal_scan import Gap, ScannedBatch, SegmentScanner, intact_lines
 from daemon.offline.marks import Anchor, Marks
 from daemon.offline.report import Report
@@ -164,11 +164,16 @@ class Survey:
             self.unarchived[core.manifest_id].append(
                 Unarchived(core.version, event.seq, event.line)
             )
-        elif archived != fingerprint(event):
+        elif archived != fingerprint(event) and not self._is_redacted(event, archived):
             log = self.layout.log(core.manifest_id)
             reason = "the journal has another event at this seq"
             self.report.find(log, reason, line=core.version, seq=event.seq)
             self.contradictions.add(folder)
+
+    def _is_redacted(self, event: CommittedEvent, archived: bytes) -> bool:
+        """Whether only the payload differs, of a manifest that is being redacted."""
+        same = fingerprint(event)[:HASH_SIZE] == archived[:HASH_SIZE]
+        return same and self.marks.is_being_redacted(event.core.manifest_id)
 
     def _take_gap(self, gap: Gap, content: bytes) -> None:
         self.strays |= intact_lines(content[gap.offset : gap.end_offset])
@@ -243,6 +248,8 @@ class Survey:
                     self.report.find(found.state_path, found.state_reason)
                 continue
             may_lag = not self.is_clean and found.last_seq > self.marks.checkpoint_seq
+            if self.marks.is_being_redacted(found.manifest_id):
+                continue  # The next start makes it anew.
             if found.state_reason is not None:
                 if not may_lag or found.state_reason != "it is missing":
                     self.report.find(found.state_path, found.state_reason, seq=found.last_seq)

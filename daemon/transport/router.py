@@ -16,13 +16,14 @@ were sent, `ZMQ_EVENTS` is looked at again, or messages would lie unread.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
 import zmq
 
-from daemon.transport.identity import Identity
+from daemon.admission import Account, Admission
 from daemon.transport.outstanding import LARGE_SIZE, PEER_BYTES_MAX, OutstandingReplies
 from daemon.transport.sockets import (
     NOBLOCK,
@@ -49,6 +50,7 @@ from protocol.principals import Peer
 log: Final = logging.getLogger(__name__)
 
 BURST_MAX: Final = 128  # Messages per wake-up: then timers and commits get their turn.
+BURST_S_MAX: Final = 0.02  # Sooner, when they are large or hard: a burst of them took a second.
 REPLIES_QUEUED_MAX: Final = 1000  # Per peer; REQ has one, a pipelining DEALER may have more.
 # Unread, per peer. libzmq's 1000 would let one peer fill 4 GB with messages of the largest size.
 REQUESTS_QUEUED_MAX: Final = 16
@@ -68,15 +70,28 @@ class Handler(Protocol):
 class _Answer:
     """Sends one reply behind its request's envelope."""
 
-    __slots__ = ("_envelope", "_form", "_router")
+    __slots__ = ("_account", "_envelope", "_form", "_router", "_size")
 
-    def __init__(self, router: "CommandSocket", envelope: Sequence[bytes], form: Format) -> None:
+    def __init__(
+        self,
+        router: "CommandSocket",
+        envelope: Sequence[bytes],
+        form: Format,
+        account: Account,
+        size: int,
+    ) -> None:
         self._router = router
         self._envelope = envelope
         self._form = form
+        self._account: Account | None = account
+        self._size = size
 
     def __call__(self, outcome: msgspec.Struct | CommandError) -> None:
-        self._router.send_reply(self._envelope, self._form, outcome)
+        account, router = self._account, self._router
+        if account is not None:  # Else it was answered, and whoever answered it crashed then.
+            self._account = None
+            router.admission.settle(account, self._size)
+        router.send_reply(self._envelope, self._form, outcome)
 
 
 class CommandSocket:
@@ -86,10 +101,10 @@ class CommandSocket:
         self,
         context: Context,
         endpoints: Sequence[str],
-        identity: Identity,
+        admission: Admission,
         handler: Handler,
     ) -> None:
-        self._identity = identity
+        self.admission = admission
         self._handler = handler
         self._loop = asyncio.get_running_loop()
         self._socket = open_socket(context, zmq.ROUTER, send_queue_max=REPLIES_QUEUED_MAX)
@@ -156,9 +171,12 @@ class CommandSocket:
             self._drain()
 
     def _drain(self) -> None:
-        socket = self._socket
+        socket, clock_s = self._socket, time.monotonic
+        until_s = clock_s() + BURST_S_MAX
         try:
             for _ in range(BURST_MAX):
+                if clock_s() > until_s:
+                    break
                 routing_id = recv(socket, NOBLOCK)
                 frame = recv(socket, NOBLOCK, copy=False)
                 if frame.more and not len(frame):
@@ -207,18 +225,27 @@ class CommandSocket:
             self.send_reply(envelope, form, _too_large(len(frame)))
             return
         form = Format.JSON
+        answer: Callable[[msgspec.Struct | CommandError], None] | None = None
+        refusal: CommandError
         try:
             body = frame.bytes
             form = format_of(body)
-            peer = self._identity.peer(_address(frame))
+            account = self.admission.account(_address(frame))
             request = decode_request(body)
-            self._handler.handle(request, peer, _Answer(self, envelope, form))
+            self.admission.admit(request, account, len(body))
+            answer = _Answer(self, envelope, form, account, len(body))
+            self._handler.handle(request, account.peer, answer)
         except CommandError as error:
-            self.send_reply(envelope, form, error)
+            refusal = error
         except Exception:
             log.exception("a request of %d bytes crashed the daemon's reading of it", len(frame))
-            message = "the request failed inside the daemon; its log says how"
-            self.send_reply(envelope, form, InternalError(message))
+            refusal = InternalError("the request failed inside the daemon; its log says how")
+        else:
+            return
+        if answer is None:
+            self.send_reply(envelope, form, refusal)
+        else:
+            answer(refusal)
 
     def reply(
         self, envelope: Sequence[bytes], form: Format, outcome: msgspec.Struct | CommandError

@@ -32,5 +32,7 @@ SUMMARIES: Final[dict[str, tuple[str, str]]] = {
     "health": ("operate", "ask whether the daemon is ready"),
     "whoami": ("operate", "ask who the daemon thinks you are"),
     "verify": ("operate", "check the hash chain of one manifest, or of all"),
+    "backup": ("backup", "write every event into one checked file, while the daemon works"),
+    "export": ("export", "print manifests, or every event, as JSON lines"),
     "recover": ("operate", "rebuild a manifest from its events and compare"),
 }

@@ -269,7 +269,8 @@ def _test(session: Session) -> int:
             output.line(f"{'ok    ' if one.difference is None else 'failed'}  {one.case}")
             if one.difference is not None:
                 output.line(f"        {shown}:{one.line}: {one.difference}")
-        output.line(f"{len(outcomes)} cases, {failed} failed")
+        cases = "1 case" if len(outcomes) == 1 else f"{len(outcomes)} cases"
+        output.line(f"{cases}, {failed} failed")
     else:
         rows = [{**one._asdict(), "file": shown} for one in outcomes]
         output.many(rows, lambda row: str(row["case"]), ())

@@ -28,7 +28,7 @@ class Lifecycle:
     """A compiled lifecycle. Immutable.
 
     `events`: every event that somebody may send, as described. `assignments`: what actions named
-    `assign.N` put into the context.
+    `assign.N` put into the context; `assigned_members` are all that they name.
     """
 
     def __init__(self, definition: LifecycleDefinition) -> None:
@@ -39,6 +39,9 @@ class Lifecycle:
             raise LifecycleError.of(self.name, reason)
         try:
             form, self.assignments = to_form(definition)
+            self.assigned_members = frozenset(
+                member for assignment in self.assignments.values() for member in assignment
+            )
             self.chart: Chart = compile_chart(definition.id, form)
         except ChartError as error:
             raise LifecycleError.of(self.name, error.reason, place=error.place) from error
@@ -83,6 +86,11 @@ class Lifecycle:
     def knows(self, event: str) -> bool:
         """Tell whether any state has a transition for `event`."""
         return not is_reserved(event) and any(matches(one, event) for one in self.events)
+
+    def takes_by_name(self, states: tuple[str, ...], event: str) -> bool:
+        """Tell whether `states` have a transition for `event`, and not only one for any (`*`)."""
+        found = (one for leaf in states for one in self.chart.candidates(leaf, event))
+        return any(one.event != "*" for one in found)
 
     def roles_for(self, event: str) -> list[str] | None:
         """Return the roles that permit `event`, or None when every role does.

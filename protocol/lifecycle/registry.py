@@ -7,6 +7,7 @@ from typing import Final, Self
 from protocol.errors import NotFoundError
 from protocol.lifecycle.findings import LifecycleError
 from protocol.lifecycle.lifecycle import Lifecycle
+from protocol.principals import ROLES
 
 DEFAULT_LIFECYCLE: Final = "manifest@1"
 BUILTIN_LIFECYCLES: Final = (DEFAULT_LIFECYCLE, "manifest-extended@1")
@@ -42,6 +43,10 @@ class LifecycleRegistry:
             for roles in lifecycle.definition.roles.values()
             for role in roles
         )
+
+    def own_roles(self) -> list[str]:
+        """Return the roles that there are only because a lifecycle names them, sorted."""
+        return sorted(self.roles().difference(ROLES))
 
     def __contains__(self, name: object) -> bool:
         return name in self._lifecycles

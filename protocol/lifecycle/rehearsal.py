@@ -135,7 +135,7 @@ class _Stage:
             return f"the roles ('roles'): it takes {' or '.join(permitted or ()) or 'nobody'}"
         taken = step(self.lifecycle.chart, self.leaves, self.history, one.event, self.allows)
         if taken is None:
-            return " and ".join(dict.fromkeys(self.refusals))
+            return " and ".join(f"'{refusal}'" for refusal in dict.fromkeys(self.refusals))
         try:
             assigned = self.assigned(taken)
         except EvaluationError as error:

@@ -140,6 +140,7 @@ def variables_of(moment: Moment) -> dict[str, object]:
             "context": dict(moment.context),
             **dict.fromkeys(("version", "digest", "author", "urn", "rejection", "lifecycle")),
             "contributors": [],
+            "registered": [],
         },
         "principal": {
             "name": step.principal or "",

@@ -25,6 +25,10 @@ from jsonschema_rs import (
     meta,
 )
 
+pytestmark = (
+    pytest.mark.no_cover
+)  # What it runs is covered elsewhere; measured, it takes many times as long.
+
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 JsonPath: TypeAlias = tuple[str | int, ...]
 

@@ -1,68 +1,26 @@
 """The README is run: what it shows is what a first user sees."""
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from manifestctl.testing import Daemon
+from tests.support.transcripts import run, shell_environment, steps_of
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 _TRANSCRIPT = re.compile(r"<!-- transcript:.*?-->\n```console\n(.*?)```", re.DOTALL)
 
 
-def steps_of(transcript: str) -> list[tuple[str, str]]:
-    """Return (command, expected output) pairs; `> ` continues a command."""
-    steps: list[tuple[str, str]] = []
-    for line in transcript.splitlines():
-        if line.startswith("$ "):
-            steps.append((line[2:], ""))
-        elif line.startswith("> "):
-            command, _ = steps[-1]
-            steps[-1] = (f"{command}\n{line[2:]}", "")
-        else:
-            command, expected = steps[-1]
-            steps[-1] = (command, f"{expected}{line}\n")
-    return steps
-
-
-@pytest.fixture
-def shell(daemon: Daemon, tmp_path: Path) -> dict[str, object]:
-    programs = Path(sys.executable).parent
-    environment = {
-        **os.environ,
-        **daemon.environ,
-        "PATH": f"{programs}:{os.environ['PATH']}",
-        "NO_COLOR": "1",
-    }
-    return {"cwd": tmp_path, "env": environment}
-
-
-def run(command: str, shell: dict[str, object]) -> str:
-    done = subprocess.run(  # type: ignore[call-overload]
-        ["bash", "-c", command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-        check=False,
-        **shell,
-    )
-    output: str = done.stdout
-    return output
-
-
-def test_the_first_use_gives_what_the_readme_shows(shell: dict[str, object]) -> None:
+def test_the_first_use_gives_what_the_readme_shows(daemon: Daemon, tmp_path: Path) -> None:
     match = _TRANSCRIPT.search(README.read_text())
     assert match is not None, "the README has lost its transcript"
     steps = steps_of(match.group(1))
     assert len(steps) >= 8
 
-    shown = [(command, run(command, shell)) for command, _ in steps]
+    environment = shell_environment(daemon.environ)
+    shown = [(command, run(command, tmp_path, environment)) for command, _ in steps]
 
     assert shown == steps
 

@@ -16,6 +16,7 @@ from daemon.archive.reader import Archived
 from daemon.archive.reads import StoreReads
 from daemon.errors import DaemonError, DamagedStoreError, StoreLockedError
 from daemon.index import index_path
+from daemon.journal.retention import Retention
 from daemon.settings import StoreSettings
 from daemon.store import FileStore
 from protocol.errors import CorruptError, HistoryCompactedError
@@ -348,7 +349,7 @@ async def test_at_the_bound_appends_are_refused_until_the_archive_has_caught_up(
 
 
 async def test_the_feed_begins_where_retention_ends(open_store: Open) -> None:
-    settings = SETTINGS._replace(segment_size_bytes=2000, feed_retention_events=5)
+    settings = SETTINGS._replace(segment_size_bytes=2000, retention=Retention(events=5))
     store = await open_store(settings)
     follower = Follower(store)
     chain = Chain(NAME)

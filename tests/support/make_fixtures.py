@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from protocol.canonical import canonicalize, document_digest
+from protocol.erasure import remainder_bytes
 from protocol.events import (
     GENESIS,
     CommittedEvent,
@@ -24,6 +25,7 @@ from protocol.events import (
     timestamp,
 )
 from protocol.identifiers import uuid7
+from protocol.redaction import CONTEXT, FIELDS, Redaction, member_mark
 from protocol.snapshots import encode_snapshot, replay
 from tests.support.digest_vectors import ACCEPTED, REFUSED
 
@@ -108,6 +110,26 @@ class History:
             event="submit_for_review",
             actions=["clear_rejection", "allow_revert"],
         )
+
+    def redact(
+        self, version: int, fields: tuple[str, ...] = FIELDS, **members: object
+    ) -> CommittedEvent:
+        """Append the redaction of an earlier version; the event itself stays as it was."""
+        subject = self.events[version - 1]
+        assert subject.payload is not None
+        now = len(self.events) + 1
+        event_id = uuid7((STARTED_AT_S + now) * 1000, now.to_bytes(10))
+        names = subject.payload.context if CONTEXT in fields else ()
+        redaction = Redaction(
+            version=version,
+            fields=fields,
+            payload_digest=digest_hex(remainder_bytes(subject.payload, fields)),
+            members=tuple(sorted(member_mark(event_id, name) for name in names)),
+        )
+        states = self.events[-1].core.states_to
+        usual: dict[str, Any] = {"principal": "admin", "reason": "asked to"}
+        members = usual | {"redacts": redaction, "timers": self.events[-1].core.timers} | members
+        return self.add("redacted", states, **members)  # type: ignore[arg-type]
 
     def lines(self) -> list[bytes]:
         """Return the events' lines."""

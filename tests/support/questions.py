@@ -40,6 +40,8 @@ def snapshot(document: object = None, **members: Any) -> StateSnapshot:  # noqa:
         "history": {},
         "timers": (),
         "context": {},
+        "context_versions": {},
+        "document_version": 1,
         "head": "",
         "commands": (),
         "document": msgspec.Raw(canonical),

@@ -11,6 +11,10 @@ import pytest
 
 from tests.tidy.sources import Source, is_ours, python_files
 
+pytestmark = (
+    pytest.mark.no_cover
+)  # What it runs is covered elsewhere; measured, it takes many times as long.
+
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 

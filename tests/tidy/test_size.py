@@ -3,7 +3,13 @@
 import ast
 from collections.abc import Iterator
 
+import pytest
+
 from tests.tidy.sources import Source, python_files
+
+pytestmark = (
+    pytest.mark.no_cover
+)  # What it runs is covered elsewhere; measured, it takes many times as long.
 
 MODULE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 50

@@ -20,6 +20,10 @@ from tests.support.events import Chain, committed
 from tests.support.faulty_disk import FaultyDisk, everything, only_durable, torn_after
 from tests.support.manual_timer import ManualTimer, until
 
+pytestmark = (
+    pytest.mark.no_cover
+)  # What it runs is covered elsewhere; measured, it takes many times as long.
+
 DATA = Path("/data")
 SETTINGS = StoreSettings(reserve_size_bytes=512)
 NAMES = ("a", "io.github.acme/echo@1.0.0", "b")

@@ -13,6 +13,7 @@ from daemon.journal.clean import mark_clean
 from daemon.journal.inspection import SecondCopy
 from daemon.journal.recovery import recover_journal
 from daemon.journal.segment import segment_path
+from tests.support.effort import tally
 from tests.support.faulty_disk import FaultyDisk
 from tests.unit.journal.journals import (
     DATA,
@@ -23,6 +24,10 @@ from tests.unit.journal.journals import (
     put_segment,
     whole_copy,
 )
+
+pytestmark = (
+    pytest.mark.no_cover
+)  # What it runs is covered elsewhere; measured, it takes many times as long.
 
 CONTENT = journal_bytes([1, 2])
 FIRST_SIZE = len(journal_bytes([1]))
@@ -83,6 +88,7 @@ def test_a_flipped_bit_in_every_byte_is_mended_or_refused(
 def test_every_flipped_bit_is_mended_or_refused(second_copy: SecondCopy, *, is_clean: bool) -> None:
     for offset, bit in product(range(len(CONTENT)), range(8)):
         flip(offset, bit, second_copy, is_clean=is_clean)
+        tally("bit flips")
 
 
 def test_every_changed_byte_of_the_last_batch_is_mended_from_the_second_copy() -> None:

@@ -89,7 +89,7 @@ def test_a_changed_definition_takes_a_new_version(folder: Path) -> None:
     done = run_manifestd("--dev", "--data-dir", str(folder / "data"), *arguments)
 
     assert done.returncode == 78
-    assert "review@1 differs from the one that this store's events were made under" in done.stderr
+    assert "review@1 differs from the one that this store keeps under that name" in done.stderr
     _configured(folder, lifecycle=changed.replace("version = 1", "version = 2"))
     text = (folder / "manifestd.toml").read_text().replace("review@1", "review@2")
     (folder / "manifestd.toml").write_text(text)

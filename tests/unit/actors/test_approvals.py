@@ -23,6 +23,10 @@ from tests.support.timed import pass_time
 from tests.support.timed import settings as timed
 from tests.support.virtual_clock import VirtualClock
 
+pytestmark = (
+    pytest.mark.no_cover
+)  # What it runs is covered elsewhere; measured, it takes many times as long.
+
 SAM = Peer(name="sam", roles=frozenset({"security", "approver", "author"}))
 LEO = Peer(name="leo", roles=frozenset({"legal", "reviewer"}))
 ROOT = Peer(name="root", roles=frozenset({"admin"}))

@@ -6,7 +6,18 @@ from actors.rules import Rules
 from protocol.commands import Get, Lookup, Revert
 from protocol.principals import EVERYDAY_ROLES, Peer
 from protocol.replies import LookupResult, TransitionResult
-from tests.support.engines import ALICE, BOB, CAROL, URN, House, create, open_house, revise, step
+from tests.support.engines import (
+    ALICE,
+    BOB,
+    CAROL,
+    URN,
+    House,
+    comment,
+    create,
+    open_house,
+    revise,
+    step,
+)
 from tests.support.memory_store import MemoryDisk
 from tests.support.timed import fired, pass_time, settings
 from tests.support.virtual_clock import VirtualClock
@@ -247,6 +258,15 @@ async def test_only_an_author_opens_a_revision() -> None:
         assert (error.code, error.details["roles_needed"]) == ("FORBIDDEN", ["author"])
 
 
+async def test_who_signs_off_may_comment_and_who_only_reads_may_not() -> None:
+    async with open_house(rules=RULES) as house:
+        await house.ask(create())
+
+        assert (await house.ask(comment("The lawyer is on it."), LEO)).version == 2
+        reader = Peer(name="rita", roles=frozenset({"reader", "auditor"}))
+        assert (await house.refusal(comment(), reader)).code == "FORBIDDEN"
+
+
 async def test_a_trial_of_a_sign_off_says_where_it_would_lead_and_leads_nowhere() -> None:
     async with open_house(rules=RULES) as house:
         await house.ask(create())
@@ -282,3 +302,17 @@ async def test_get_says_what_is_registered_and_which_timers_run() -> None:
         timers = (await house.ask(Get(manifest_id="m"))).timers
 
         assert [(one.event, one.state) for one in timers] == [("after.PENDING.1", "PENDING")]
+
+
+async def test_nobody_writes_what_the_lifecycle_computes() -> None:
+    async with open_house(rules=RULES) as house:
+        forged = {"replaced_by": "evil@1.0.0"}
+        early = await house.refusal(create(context=forged))
+        await _register(house)
+        error = await house.refusal(step("deprecate", reason="x", context=forged), CAROL)
+        revised = revise(b'{"name":"echo","version":"1.0.1"}', context=forged)
+        later = await house.refusal(revised)
+
+        for refusal in (early, error, later):
+            assert (refusal.code, refusal.path) == ("BAD_REQUEST", "/context/replaced_by")
+        assert "replaced_by" not in (await house.get()).context

@@ -24,6 +24,10 @@ from tests.support.engines import (
     step,
 )
 
+pytestmark = (
+    pytest.mark.no_cover
+)  # What it runs is covered elsewhere; measured, it takes many times as long.
+
 
 async def test_two_reverts_go_back_two_steps_and_a_third_finds_nothing() -> None:
     async with open_house() as house:

@@ -110,7 +110,7 @@ def test_what_a_crash_left_counts_and_is_suspect() -> None:
     dirty = DirtyManifests(DirtyLimits(manifests=4, events=4, size_bytes=1 << 20))
     events = history("a", 2)
 
-    dirty.restore(DirtyManifest("a", events, state(events), suspect=True))
+    dirty.restore([DirtyManifest("a", events, state(events), suspect=True)])
 
     assert dirty.holds(0.5)
     assert not dirty.holds(0.51)

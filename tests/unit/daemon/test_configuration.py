@@ -6,8 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from daemon.configuration import Configuration, impersonators, load_configuration, load_kinds
+from daemon.configuration import (
+    Configuration,
+    impersonators,
+    load_configuration,
+    load_kinds,
+    rate_limit,
+    store_settings,
+)
 from daemon.errors import ConfigurationError
+from daemon.journal.retention import KEEP_EVERYTHING, Retention
+from protocol.errors import OverloadedError
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -80,6 +89,9 @@ def test_a_variable_is_toml_or_plain_text(variable: str, value: str, expected: o
         ("[daemon]\ncommands = []\n", "daemon.commands is empty"),
         ('[daemon]\nlog_level = "loud"\n', "$.daemon.log_level"),
         ("daemon = 5\n", "[daemon]"),
+        ('[store]\nfeed_retention_age = "90"\n', "store.feed_retention_age: a delay is written"),
+        ("[store]\nfeed_retention_events = 0\n", "$.store.feed_retention_events"),
+        ("[store]\nfeed_retention = 5\n", "store.feed_retention; did you mean"),
         ('[lifecycles]\nfile = ["x"]\n', "lifecycles.file; did you mean 'files'?"),
         ('[lifecycles]\nby_kind = "x"\n', "$.lifecycles.by_kind"),
         ('[roles]\napprover = "alice"\n', "$.roles"),
@@ -128,6 +140,20 @@ def test_what_is_wrong_in_a_variable_is_said_with_its_name(
     assert variable in message
     assert said in message
     assert "manifestd.toml" not in message
+
+
+def test_what_is_said_about_the_feed_is_what_the_store_is_opened_with(tmp_path: Path) -> None:
+    assert store_settings(Configuration()).retention == KEEP_EVERYTHING
+    file = written(tmp_path, "[store]\nfeed_retention_events = 7\nsegment_bytes = 65536\n")
+    environment = {
+        "MANIFESTD_STORE__FEED_RETENTION_AGE": "1d12h",
+        "MANIFESTD_STORE__FEED_RETENTION_BYTES": "1000",
+    }
+
+    settings = store_settings(load_configuration(file, environment))
+
+    assert settings.retention == Retention(events=7, size_bytes=1000, age_s=129_600.0)
+    assert settings.segment_size_bytes == 65536
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -185,3 +211,46 @@ def test_a_kind_without_a_schema_says_so(tmp_path: Path) -> None:
         load_kinds(load_configuration(written(tmp_path, "[kinds.plugin]\n"), {}), tmp_path)
     syntax = written(tmp_path, '[kinds.plugin]\nvalidation = "syntax"\n')
     assert "plugin" in load_kinds(load_configuration(syntax, {}), tmp_path).names()
+
+
+def test_limits_are_read_from_the_file_and_from_variables(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        '[limits]\nin_flight = 10\nrate = "100/s"\nburst = 200\n'
+        '[limits.principals.ci]\nrate = "5/s"\n[limits.principals.boss]\nrate = "unlimited"\n',
+    )
+    limits = load_configuration(file, {"MANIFESTD_LIMITS__RATE": "7/min"}).limits
+    limit = rate_limit(limits, lambda: 0)
+
+    assert limits.in_flight == 10
+    assert limits.rate == "7/min"
+    assert limit is not None
+    for _ in range(1000):
+        limit.take("boss")
+    for _ in range(10):
+        limit.take("ci")
+    with pytest.raises(OverloadedError, match="5 per second"):
+        limit.take("ci")
+
+
+def test_without_a_rate_nobody_is_counted() -> None:
+    assert rate_limit(load_configuration(None, {}).limits, lambda: 0) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[limits]\nin_flght = 1", "did you mean 'in_flight'"),
+        ("[limits]\nin_flight = 0", "limits.in_flight"),
+        ("[limits]\nin_flight_bytes = 1000", "limits.in_flight_bytes"),
+        ('[limits]\nrate = "fast"', "'fast' is no rate; write writes per second"),
+        ("[limits]\nburst = 5", "give limits.rate"),
+        ('[limits]\nprincipals = "ci"', "limits.principals"),
+        ("[limits.principals]\nci = 5", "limits.principals.ci is a table"),
+        ('[limits.principals.ci]\nrat = "1/s"', "did you mean 'rate'"),
+        ('[limits.principals.""]\nrate = "1/s"', "is no name"),
+        ('[limits.principals.ci]\nrate = "1/d"', "'1/d' is no rate"),
+    ],
+)
+def test_a_limit_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    assert said in refusal(written(tmp_path, text))

@@ -12,21 +12,16 @@ from daemon.journal.batch import (
 from daemon.journal.checkpoint import NOTHING
 from daemon.journal.segment import (
     is_temporary,
-    list_segments,
-    remove_segments_below,
     segment_first,
     segment_path,
     temporary_path,
 )
 from protocol.events import next_log_hash
-from tests.support.faulty_disk import FaultyDisk
 from tests.unit.journal.journals import (
     DATA,
     event,
     events,
     journal_bytes,
-    log_hash_after,
-    put_segment,
 )
 
 
@@ -85,19 +80,3 @@ def test_a_segment_is_known_by_its_name(name: str, first: int | None) -> None:
     assert segment_first(segment_path(DATA, 812).name) == 812
     assert is_temporary(temporary_path(segment_path(DATA, 812)).name)
     assert not is_temporary("reserve.tmp")
-
-
-@pytest.mark.parametrize(
-    ("seq", "removed"), [(2, []), (3, [1]), (4, [1]), (5, [1, 3]), (100, [1, 3])]
-)
-def test_only_segments_wholly_below_are_removed_and_never_the_last(
-    seq: int, removed: list[int]
-) -> None:
-    disk = FaultyDisk()
-    for first in (1, 3, 5):
-        put_segment(disk, journal_bytes([2], first, log_hash_after(first - 1)), first)
-
-    assert remove_segments_below(disk, DATA, seq) == removed
-    assert list_segments(disk.after_power_cut(), DATA) == [
-        first for first in (1, 3, 5) if first not in removed
-    ]

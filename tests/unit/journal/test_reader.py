@@ -8,7 +8,8 @@ import pytest
 
 from daemon.journal import batches, reader
 from daemon.journal.reader import DurableEnd, JournalReader
-from daemon.journal.segment import remove_segments_below, segment_path
+from daemon.journal.retention import Retention, SegmentRemover
+from daemon.journal.segment import segment_path
 from protocol.errors import CorruptError, HistoryCompactedError
 from tests.support.faulty_disk import FaultyDisk
 from tests.unit.journal.journals import (
@@ -95,7 +96,7 @@ async def test_the_feed_follows_a_journal_at_work() -> None:
 
 
 def test_what_was_removed_is_said_with_the_oldest_that_is_left(disk: FaultyDisk) -> None:
-    remove_segments_below(disk, DATA, 8)
+    SegmentRemover(disk, DATA, Retention(events=1)).remove(7, 7, 0.0)
     journal = reader_of(disk)
 
     with pytest.raises(HistoryCompactedError) as caught:

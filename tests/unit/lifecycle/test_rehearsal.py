@@ -76,7 +76,7 @@ def test_a_case_goes_as_expected() -> None:
         ),
         (
             '{ event = "submit_for_review", guards = { manifest_valid = false } }',
-            "step 1 (submit_for_review): expected to be taken, it was refused by manifest_valid and is DRAFT",
+            "step 1 (submit_for_review): expected to be taken, it was refused by 'manifest_valid' and is DRAFT",
         ),
         (
             '{ event = "submit_for_review", refused = true }',

@@ -1,11 +1,16 @@
 """What guards answer in a rehearsal: the table first, then what can be evaluated, else yes."""
 
+from typing import Any
+
 import pytest
 
 from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.lifecycle.reader import read_lifecycle
+from protocol.lifecycle.registry import LifecycleRegistry
 from protocol.lifecycle.rehearsal import rehearse
-from protocol.lifecycle.rehearsal_table import guard_names, read_table
+from protocol.lifecycle.rehearsal_guards import Approval, Moment, variables_of
+from protocol.lifecycle.rehearsal_table import Case, Step, guard_names, read_table
+from tests.support.questions import approval, question
 
 
 def asked(guard: str, step: str, case: str = "", named: str = "") -> str | None:
@@ -69,7 +74,7 @@ def test_what_refused_is_named_once_and_without_what_only_holds_it_together() ->
     step = "guards = { four_eyes = false, urn_free = false, reason_given = false }"
 
     assert asked(guard, f'{step}, refused = "four_eyes"') == (
-        "step 1 (go): expected a refusal by 'four_eyes', it was refused by urn_free and reason_given"
+        "step 1 (go): expected a refusal by 'four_eyes', it was refused by 'urn_free' and 'reason_given'"
     )
 
 
@@ -247,3 +252,15 @@ steps = [{ after = "11h59m" }, { event = "go", refused = true }, { after = "1m" 
     [outcome] = rehearse(lifecycle, read_table(table, "t.toml", lifecycle))
 
     assert outcome.difference is None
+
+
+def test_expressions_see_the_same_members_as_in_a_real_command() -> None:
+    chart = LifecycleRegistry.builtin().get("manifest@1").chart
+    given = [Approval("bob", ["approver"], "approve")]
+    case = Case(name="m", steps=[], manifest={})
+    rehearsed: Any = variables_of(Moment(chart, case, Step(), ("DRAFT",), given, {}, ""))
+    real: Any = question(approvals=(approval("bob"),)).variables
+
+    for name in ("state", "principal", "command"):
+        assert set(rehearsed[name]) == set(real[name])
+    assert [set(one) for one in rehearsed["approvals"]] == [set(real["approvals"][0])]

@@ -20,6 +20,10 @@ from protocol.lifecycle.xstate_export import export_xstate
 from protocol.lifecycle.xstate_import import import_xstate
 from tests.support.definitions import definitions
 
+pytestmark = (
+    pytest.mark.no_cover
+)  # What it runs is covered elsewhere; measured, it takes many times as long.
+
 VALID = Path(__file__).parents[3] / "fixtures" / "lifecycles" / "valid"
 BUILTIN = files("protocol").joinpath("lifecycles")
 BUILTINS = sorted(one.name for one in BUILTIN.iterdir() if one.name.endswith(".toml"))

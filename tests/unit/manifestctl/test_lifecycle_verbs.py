@@ -121,7 +121,7 @@ def test_a_rehearsal_says_for_each_case_how_it_went(
         TABLE.partition("[[case]]\nname = 'stays")[0].split('[[case]]\nname = "stays')[0]
     )
     assert main(["lifecycle", "test", file, str(table)]) == 0
-    assert capsys.readouterr().out == "ok      opens\n1 cases, 0 failed\n"
+    assert capsys.readouterr().out == "ok      opens\n1 case, 0 failed\n"
 
 
 def test_the_table_in_the_help_is_one(tmp_path: Path, capsys: Captured) -> None:
@@ -131,7 +131,7 @@ def test_the_table_in_the_help_is_one(tmp_path: Path, capsys: Captured) -> None:
     table.write_text(capsys.readouterr().out.partition("a table:\n")[2])
 
     assert main(["lifecycle", "test", "manifest@1", str(table)]) == 0
-    assert capsys.readouterr().out.endswith("1 cases, 0 failed\n")
+    assert capsys.readouterr().out.endswith("1 case, 0 failed\n")
 
 
 def test_a_wrong_table_and_a_wrong_file_end_with_their_mistakes(

@@ -96,6 +96,24 @@ def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatc
     assert not output(Format.TABLE, Terminal()).has_colours
 
 
+class Table(msgspec.Struct):
+    """A result with records in it."""
+
+    name: str
+    rows: list[Row]
+
+
+def test_each_record_of_a_result_has_a_line_of_its_own() -> None:
+    to = output(Format.TABLE)
+
+    to.one(Table("t", [Row("a", ["b"]), Row("c", [])]), "t")
+    to.one(Table("u", []), "u")
+
+    assert written(to.out) == (
+        "name  t\nrows  manifest_id a, tags b\n      manifest_id c\nname  u\nrows  -\n"
+    )
+
+
 ERROR = ManifestInvalidError(
     "not valid\x1b",
     suggestion="mend it",
@@ -141,7 +159,8 @@ def test_an_error_that_is_not_the_daemon_s_is_text() -> None:
         (True, "yes"),
         ({"DRAFT": 1, "X": []}, "DRAFT 1, X -"),
         (("a", 1), "a, 1"),
-        (Row("a", []), '{"manifest_id":"a","tags":[],"document":null}'),
+        (Row("a", []), "manifest_id a"),
+        (Row("a", ["b", "c"]), "manifest_id a, tags b, c"),
     ],
 )
 def test_a_cell(value: object, shown: str) -> None:

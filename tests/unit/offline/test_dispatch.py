@@ -1,8 +1,5 @@
 """`manifestd COMMAND …`: which command runs, and what an unknown word gets."""
 
-import inspect
-from importlib import import_module
-
 import pytest
 
 from daemon.command_line import main
@@ -31,14 +28,6 @@ def test_every_command_has_a_help_with_examples(
     assert ended.value.code == 0
     assert f"manifestd {name}" in text
     assert "examples:" in text
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_takes_arguments_and_returns_a_status(name: str) -> None:
-    signature = inspect.signature(import_module(f"daemon.offline.{name}").run)
-
-    assert list(signature.parameters) == ["arguments"]
-    assert signature.return_annotation is int
 
 
 def test_an_unknown_word_is_an_error_that_names_the_nearest(

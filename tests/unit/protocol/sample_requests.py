@@ -43,6 +43,7 @@ MEMBERS: dict[str, dict[str, Any]] = {
     "lifecycle": {"lifecycle": "manifest@1", "manifest_id": "a", "format": "mermaid"},
     "recover": {"manifest_id": "a"},
     "verify": {"manifest_id": "a"},
+    "backup": {"token": "0123456789abcdef", "after_seq": 3, "upto_seq": 812, "limit": 2},
     "status": {},
     "health": {},
     "whoami": {"principal": "x"},

@@ -17,6 +17,10 @@ from protocol.lifecycle.expressions import (
     compile_expression,
 )
 
+pytestmark = (
+    pytest.mark.no_cover
+)  # What it runs is covered elsewhere; measured, it takes many times as long.
+
 HELD_S_MAX = (
     0.5  # Of CPU. The dearest takes 0.02; coverage and a busy machine make it many times that.
 )

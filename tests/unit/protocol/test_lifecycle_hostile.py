@@ -16,6 +16,10 @@ from protocol.lifecycle.checks import check_text
 from protocol.lifecycle.findings import FINDINGS_MAX
 from protocol.lifecycle.reader import FILE_SIZE_MAX
 
+pytestmark = (
+    pytest.mark.no_cover
+)  # What it runs is covered elsewhere; measured, it takes many times as long.
+
 SECONDS_MAX = 20  # Of CPU, under coverage; the dearest takes one without.
 MEMORY_MAX = 128 << 20
 HEAD = 'id = "x"\nversion = 1\ninitial = "A"\n'

@@ -18,6 +18,10 @@ from protocol.lifecycle.places import (
 from protocol.lifecycle.toml_places import toml_places
 from tests.support.lifecycle_findings import BROKEN, FIXTURES, lifecycle_files
 
+pytestmark = (
+    pytest.mark.no_cover
+)  # What it runs is covered elsewhere; measured, it takes many times as long.
+
 EVERYTHING = r'''# "not a text
 plain = 1
 dotted . 'key' . "with \u0041" = 1979-05-27 07:32:00 # a date

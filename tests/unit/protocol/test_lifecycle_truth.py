@@ -23,6 +23,10 @@ from protocol.statechart.compiled import Chart, Transition
 from protocol.statechart.compiler import ChartError, compile_chart
 from protocol.statechart.kernel import Macrostep, RunawayError, start, step
 
+pytestmark = (
+    pytest.mark.no_cover
+)  # What it runs is covered elsewhere; measured, it takes many times as long.
+
 SEEDS = range(1500)
 NAMES = ("A", "B", "C", "D", "E", "F")
 EVENTS = ("go", "go.on", "stop", "*")

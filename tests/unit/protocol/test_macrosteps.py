@@ -14,6 +14,10 @@ from protocol.statechart.kernel import Allows, Macrostep, RunawayError
 from tests.support.random_charts import Guard, events_for, forms, is_configuration
 from tests.support.reference_statechart import ROOT, Reference, ReferenceRunawayError
 
+pytestmark = (
+    pytest.mark.no_cover
+)  # What it runs is covered elsewhere; measured, it takes many times as long.
+
 MICROSTEPS_MAX = 30  # Enough for what ends; what does not is found sooner.
 charts_and_events = forms().flatmap(lambda form: st.tuples(st.just(form), events_for(form)))
 

@@ -36,6 +36,12 @@ def test_without_the_role_it_is_forbidden(roles: tuple[str, ...], needed: list[s
     assert caught.value.details["principal"] == "x"
 
 
+def test_what_nobody_may_an_admin_may_and_others_are_told_so() -> None:
+    assert permitting_roles(somebody("admin"), [], "give_up") == ["admin"]
+    with pytest.raises(ForbiddenError, match=r"x may not give_up; it takes the role admin$"):
+        permitting_roles(somebody("author"), [], "give_up")
+
+
 def test_nobody_is_admin_by_default() -> None:
     assert "admin" not in EVERYDAY_ROLES
     assert "impersonate" not in EVERYDAY_ROLES

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protocol.erasure import erased
 from protocol.events import CommittedEvent
 from protocol.limits import REMEMBERED_COMMANDS_MAX
 from protocol.record import ACTIONS, ReplayError
+from protocol.redaction import FIELDS
 from protocol.snapshots import (
     DamagedSnapshotError,
     StateSnapshot,
@@ -83,10 +85,24 @@ def histories(draw: st.DrawFn) -> History:
         if kind == "reverted":
             members["reverts"] = draw(st.integers(1, len(history.events)))
         states_to: Any = draw(st.sampled_from(["DRAFT", "REVIEWED", ["A", "B"]]))
-        history.add(
-            kind, states_to, reason=draw(st.none() | texts), context=draw(contexts), **members
-        )
+        members |= {"reason": draw(st.none() | texts), "context": draw(contexts)}
+        if kind == "redacted":
+            version = draw(st.integers(1, len(history.events)))
+            fields = draw(st.sets(st.sampled_from(FIELDS), min_size=1))
+            history.redact(version, tuple(sorted(fields)), **members)
+        else:
+            history.add(kind, states_to, **members)
     return history
+
+
+def redacted(history: History, upto: int | None = None) -> list[CommittedEvent]:
+    """Return the events as they are once the redactions up to version `upto` are carried out."""
+    events = list(history.events)
+    for event in history.events[:upto]:
+        if event.core.redacts is not None:
+            place = event.core.redacts.version - 1
+            events[place] = erased(events[place], event.core.redacts.fields)
+    return events
 
 
 @given(histories())
@@ -101,6 +117,27 @@ def test_a_replay_from_any_snapshot_gives_the_same_bytes(history: History) -> No
         resumed = replay(read[number:], decode_snapshot(encode_snapshot(state)))
         assert resumed is not None
         assert encode_snapshot(resumed) == live
+
+
+@given(histories(), st.data())
+def test_the_state_is_the_same_whenever_the_redactions_were_carried_out(
+    history: History, data: st.DataObject
+) -> None:
+    """A snapshot from before a redaction, and a log from after it, fit each other in every way."""
+    lines = [event.line for event in redacted(history)]
+    log = [CommittedEvent.read(line) for line in lines]
+    last = encode_snapshot(state_of(history))
+
+    assert encode_snapshot(replay(log) or state_of(history)) == last
+    for number in range(1, len(log)):
+        carried_out = data.draw(st.integers(0, number), label="carried out when it was taken")
+        snapshot = encode_snapshot(
+            replay(redacted(history, carried_out)[:number]) or state_of(history)
+        )
+        resumed = replay(log[number:], decode_snapshot(snapshot))
+        assert resumed is not None
+        assert encode_snapshot(resumed) == last
+    assert [one.hash for one in log] == [one.hash for one in history.events]
 
 
 @given(histories())
@@ -258,7 +295,8 @@ def test_context_is_merged_and_a_comment_changes_nothing_else() -> None:
     state = state_of(history)
 
     assert state.context == {"a": 1, "b": 3}
-    changed = {"version", "seq", "updated_at", "context", "head", "commands"}
+    assert state.context_versions == {"a": 4, "b": 5}
+    changed = {"version", "seq", "updated_at", "context", "context_versions", "head", "commands"}
     assert all(
         getattr(state, name) == getattr(before, name)
         for name in StateSnapshot.__struct_fields__

@@ -5,8 +5,15 @@ from typing import Any
 
 import pytest
 
-from daemon.progress import INTERVAL_NS, Clock, ProgressReporter
-from protocol.progress import ProgressEvent, overall_progress, progress_text, progress_topic
+from protocol.progress import (
+    INTERVAL_NS,
+    Clock,
+    ProgressEvent,
+    ProgressReporter,
+    overall_progress,
+    progress_text,
+    progress_topic,
+)
 
 STAGES = ("read", "check", "write")
 

@@ -1,0 +1,189 @@
+"""A power cut at every operation of a store's life, and everything that may be left of it.
+
+The life: several segments, batches of several events, archive and checkpoint, a drain and a second
+start. From each state that its disk may be in, start-up has to find everything acknowledged and
+nothing that was not asked for; and the same again from what a crash of that start-up leaves.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from daemon.archive.layout import Layout
+from daemon.errors import DaemonError, DamagedStoreError
+from daemon.settings import StoreSettings
+from daemon.store import FileStore
+from protocol.events import CommittedEvent
+from protocol.snapshots import decode_snapshot, encode_snapshot, replay
+from tests.conformance.event_store import Follower
+from tests.support.crash_states import DiskState, RecordingDisk, crash_states
+from tests.support.effort import is_torture, rounds, tally
+from tests.support.events import Chain
+from tests.support.manual_timer import ManualTimer
+
+DATA = Path("/data")
+NAMES = ("a", "io.github.acme/echo@1.0.0", "b")
+SETTINGS = StoreSettings(reserve_size_bytes=512, segment_size_bytes=2600)
+NEW = DiskState(frozenset({DATA, *DATA.parents}), {})
+STATES_OF_A_RECOVERY = 40
+
+
+class Life:
+    """What a store was asked to do, in order, and the disk that saw it."""
+
+    def __init__(self, disk: RecordingDisk) -> None:
+        self.disk = disk
+        self.events: list[CommittedEvent] = []
+        self.chains = {name: Chain(name) for name in NAMES}
+        self.failures: list[DaemonError] = []
+
+    async def session(self, work: Callable[["Life", FileStore, Follower], Awaitable[None]]) -> None:
+        store = await open_store(self.disk, self.failures)
+        follower = Follower(store)
+        for name in NAMES:
+            await follower.state(name)
+        await work(self, store, follower)
+        await store.close()
+        assert not self.failures
+
+    async def commit(self, follower: Follower, *names: str) -> None:
+        """Ask for an event of each of `names` at once, and see them acknowledged in that order."""
+        self.disk.note("asked", len(self.events) + len(names))
+        asked = [follower.append(self.chains[name].next()) for name in names]
+        committed = await asyncio.gather(*asked)
+        self.events += [one for one in committed if isinstance(one, CommittedEvent)]
+        assert [one.seq for one in self.events] == list(range(1, len(self.events) + 1))
+        self.disk.note("acknowledged", len(self.events))
+
+
+async def open_store(disk: RecordingDisk, failures: list[DaemonError]) -> FileStore:
+    return await FileStore.open(
+        DATA, disk=disk, settings=SETTINGS, timer=ManualTimer(), on_failed=failures.append
+    )
+
+
+async def live(disk: RecordingDisk) -> Life:
+    """Return what happened to `disk` in two sessions."""
+
+    async def first(life: Life, store: FileStore, follower: Follower) -> None:
+        for _ in range(2):
+            await life.commit(follower, "a")
+            await life.commit(follower, *NAMES)
+            await store.write_behind()
+        await life.commit(follower, "b", "a")
+
+    async def second(life: Life, store: FileStore, follower: Follower) -> None:
+        await life.commit(follower, *NAMES)
+        await store.write_behind()
+        await life.commit(follower, "a", "b")
+        await life.commit(follower, "b")
+
+    life = Life(disk)
+    await life.session(first)
+    await life.session(second)
+    return life
+
+
+class Judge:
+    """Start-up on states of one life's disk; expectations are made once."""
+
+    def __init__(self, life: Life) -> None:
+        self._lines = [event.line for event in life.events]
+        self._events = life.events
+
+    async def judge(self, state: DiskState) -> RecordingDisk:
+        """Start on `state`, see that all is right, archive, drain; return the disk that saw it."""
+        disk = RecordingDisk(state)
+        failures: list[DaemonError] = []
+        store = await open_store(disk, failures)
+        found = [event.line for event in (await store.feed(0, 1000)).events]
+        assert found == self._lines[: len(found)], "the journal is no beginning of what was asked"
+        assert len(found) >= state.acknowledged, f"lost: {len(found)} of {state.acknowledged}"
+        assert len(found) <= state.asked, f"invented: {len(found)} of {state.asked}"
+        follower = Follower(store)
+        versions = {row.manifest_id: row.version for row in store.summaries()}
+        expected = {name: self._of(name, len(found)) for name in NAMES}
+        assert versions == {name: len(events) for name, events in expected.items() if events}
+        for name, events in expected.items():
+            loaded = await follower.state(name)
+            replayed = replay(events)
+            assert (loaded and encode_snapshot(loaded)) == (replayed and encode_snapshot(replayed))
+        await store.write_behind()
+        await store.close()
+        assert not failures
+        self._check_archive(disk, expected)
+        return disk
+
+    def _of(self, name: str, count: int) -> list[CommittedEvent]:
+        return [event for event in self._events[:count] if event.core.manifest_id == name]
+
+    def _check_archive(
+        self, disk: RecordingDisk, expected: dict[str, list[CommittedEvent]]
+    ) -> None:
+        files, layout = disk.durable_files(), Layout(DATA)
+        for name, events in expected.items():
+            lines = b"".join(event.line + b"\n" for event in events)
+            assert files.get(layout.log(name), b"") == lines, name
+            assert not events or decode_snapshot(files[layout.state(name)]).version == len(events)
+
+
+async def judge_all(
+    life: Life, random: Random, *, states: int, at_one_moment: int, recoveries: int
+) -> tuple[int, int]:
+    """Judge `states` of a life's states and of `recoveries` their own; return how many those were."""
+    judge = Judge(life)
+    found = list(crash_states(life.disk, NEW, random=random, states_max=at_one_moment))
+    inner = 0
+    for number, state in enumerate(random.sample(found, min(states, len(found)))):
+        disk = await judge.judge(state)
+        tally("crash states")
+        if number < recoveries:
+            later = list(crash_states(disk, state, random=random, states_max=6))
+            for again in random.sample(later, min(STATES_OF_A_RECOVERY, len(later))):
+                await judge.judge(again)
+                tally("crash states of a recovery")
+                inner += 1
+    return number + 1, inner
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """Leave what start-up says of thousands of damaged disks unsaid: it costs more than the test."""
+    caplog.set_level("ERROR")
+
+
+async def test_whatever_a_power_cut_leaves_start_up_finds_what_was_acknowledged() -> None:
+    life = await live(RecordingDisk(NEW))
+    assert len({path for path in life.disk.files() if path.suffix == ".jsonl"}) > 3
+
+    for random in rounds(1):
+        outer, inner = await judge_all(life, random, states=600, at_one_moment=40, recoveries=10)
+
+        assert outer == 600
+        assert inner >= 250
+
+
+@pytest.mark.long
+async def test_from_ten_thousand_disks_start_up_finds_what_was_acknowledged() -> None:
+    life = await live(RecordingDisk(NEW))
+    states = 1_000 if is_torture() else 10_000
+    for random in rounds(1):
+        outer, inner = await judge_all(
+            life, random, states=states, at_one_moment=500, recoveries=states // 50
+        )
+
+        assert outer == states
+        assert inner >= states // 2
+
+
+@pytest.mark.parametrize("kind", ["sync", "sync_directory", "sync_filesystem"])
+async def test_without_one_sort_of_sync_there_is_a_disk_that_start_up_fails_on(kind: str) -> None:
+    """The negative control: what such a call kept is free to vanish."""
+    life = await live(RecordingDisk(NEW))
+    life.disk.operations = [one for one in life.disk.operations if one.kind != kind]
+
+    with pytest.raises((AssertionError, DamagedStoreError)):
+        await judge_all(life, Random(1), states=10_000, at_one_moment=10, recoveries=0)  # noqa: S311

@@ -1,0 +1,196 @@
+"""`manifestctl backup`: what is in the file, while writers go on and whatever ends the writing."""
+
+import os
+import resource
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import msgspec
+
+from manifestctl.testing import Daemon
+from tests.support.manifestctl_process import PROGRAM, Run
+
+EVENT = b'{"seq":'
+
+
+def fill(daemon: Daemon, count: int, prefix: str = "m") -> None:
+    """Make `count` drafts and submit every other one."""
+    with daemon.client() as client:
+        for number in range(count):
+            name = f"{prefix}{number}"
+            client.create({"name": name, "version": "1.0.0"}, kind="agent", principal="author-7")
+            if number % 2:
+                client.submit(f"{name}@1.0.0", principal="author-7")
+
+
+def events_of(file: Path) -> list[bytes]:
+    return [line for line in file.read_bytes().splitlines() if line.startswith(EVENT)]
+
+
+def journal_of(daemon: Daemon) -> list[bytes]:
+    return [
+        line
+        for segment in sorted((daemon.data_dir / "journal").glob("*.jsonl"))
+        for line in segment.read_bytes().splitlines()
+        if line.startswith(EVENT)
+    ]
+
+
+def test_a_backup_holds_the_journal_s_lines_and_verifies_without_a_daemon(
+    daemon: Daemon, run: Run, tmp_path: Path
+) -> None:
+    fill(daemon, 20)
+    file = tmp_path / "store.backup"
+
+    said = run("backup", str(file)).stdout
+    daemon.stop()
+
+    assert "is whole: 20 manifests, 30 events" in said
+    assert events_of(file) == journal_of(daemon)
+    assert run("backup", "--verify", str(file)).stdout == said
+    assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_empty_store_has_a_backup_too(run: Run, tmp_path: Path) -> None:
+    run("backup", str(tmp_path / "b"))
+
+    assert "0 events" in run("backup", "--verify", str(tmp_path / "b")).stdout
+
+
+def test_while_writers_go_on_a_backup_is_the_journal_up_to_its_seq(
+    daemon: Daemon, run: Run, tmp_path: Path
+) -> None:
+    fill(daemon, 50)
+    ended = threading.Event()
+    written: list[int] = []
+
+    def write() -> None:
+        while not ended.is_set():
+            fill(daemon, 10, prefix=f"w{len(written)}-")
+            written.append(10)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for number in range(3):
+            run("backup", str(tmp_path / f"{number}"))
+    finally:
+        ended.set()
+        writer.join()
+    daemon.stop()
+
+    journal = journal_of(daemon)
+    for number in range(3):
+        file = tmp_path / f"{number}"
+        header = msgspec.json.decode(file.read_bytes().partition(b"\n")[0])["backup"]
+        assert 75 <= header["seq"] < len(journal)
+        assert events_of(file) == journal[: header["seq"]]
+
+
+def test_standard_output_takes_the_same_bytes(daemon: Daemon, run: Run, tmp_path: Path) -> None:
+    fill(daemon, 3)
+    piped = tmp_path / "piped"
+    piped.write_text(run("backup", "-").stdout)
+
+    assert "4 events" in run("backup", "--verify", str(piped)).stdout
+
+
+def test_a_flipped_bit_is_found_and_its_line_named(
+    daemon: Daemon, run: Run, tmp_path: Path
+) -> None:
+    fill(daemon, 3)
+    file = tmp_path / "b"
+    run("backup", str(file))
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+    complaint = run("backup", "--verify", str(file), status=9).stderr
+
+    assert f"{file}, line " in complaint
+    assert "use another backup" in complaint
+
+
+def test_a_backup_cut_off_is_no_backup(daemon: Daemon, run: Run, tmp_path: Path) -> None:
+    fill(daemon, 3)
+    file = tmp_path / "b"
+    run("backup", str(file))
+    lines = file.read_bytes().splitlines(keepends=True)
+
+    for content in (b"".join(lines[:-1]), b"".join(lines)[:-1], b""):
+        file.write_bytes(content)
+        run("backup", "--verify", str(file), status=9)
+
+
+def test_progress_is_told_on_standard_error_and_broadcast(
+    daemon: Daemon, run: Run, tmp_path: Path
+) -> None:
+    fill(daemon, 3)
+
+    done = run("backup", str(tmp_path / "b"), "--progress", "json")
+
+    events = [msgspec.json.decode(line) for line in done.stderr.splitlines()]
+    assert events[0]["type"] == "start"
+    assert events[-1]["type"] == "complete"
+    assert events[-1]["metadata"] == {"seq": 4}
+    assert {one["operation"] for one in events} == {"backup"}
+
+
+def test_on_a_full_disk_there_is_no_backup_and_the_old_one_stays(
+    daemon: Daemon, run: Run, tmp_path: Path
+) -> None:
+    fill(daemon, 2)
+    file = tmp_path / "b"
+    run("backup", str(file))
+    before = file.read_bytes()
+    fill(daemon, 40, prefix="more")
+
+    def small_files_only() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, 16_384))
+
+    done = subprocess.run(
+        [*PROGRAM, "backup", str(file)],
+        env=daemon.environ,
+        preexec_fn=small_files_only,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 8
+    assert "no backup was made" in done.stderr
+    assert file.read_bytes() == before
+    assert not (tmp_path / ".b.part").exists()
+
+
+def test_a_killed_backup_leaves_nothing_under_the_name_and_the_next_one_works(
+    daemon: Daemon, run: Run, tmp_path: Path
+) -> None:
+    fill(daemon, 20)
+    file = tmp_path / "b"
+    process = subprocess.Popen(
+        [*PROGRAM, "backup", str(file), "--progress", "json"],
+        env=daemon.environ,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    assert b"start" in process.stderr.readline()
+    process.send_signal(signal.SIGSTOP)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+
+    assert not file.exists()
+    run("backup", str(file))
+    run("backup", "--verify", str(file))
+
+
+def test_a_folder_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
+    complaint = run("backup", str(tmp_path / "no" / "b"), status=2).stderr
+
+    assert "cannot write" in complaint
+    assert str(tmp_path / "no" / "b") in complaint

@@ -1,0 +1,166 @@
+"""The negative controls: ways to break the daemon, each of which the simulator has to notice.
+
+Every row of `BREAKAGES` says what is broken, and which promises may be the first seen broken.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from unittest.mock import patch
+
+from actors.memory import CommandMemory
+from daemon.journal import damage, inspection
+from daemon.journal.batch import encode_batch
+from daemon.journal.commit_thread import CommitThread
+from daemon.journal.disk import Disk
+from daemon.journal.reader import DurableEnd
+from daemon.journal.rewriting import Work
+from daemon.journal.segment_writer import SegmentWriter
+from protocol.codec import decode_request
+from protocol.commands import Request, Write
+from protocol.snapshots import StateSnapshot
+from protocol.timers import Timer
+from tests.simulation.disk import SimulatedDisk
+from tests.simulation.life import Life
+
+
+class Breakage(NamedTuple):
+    """`promises`: the beginnings of the messages that may come first."""
+
+    promises: tuple[str, ...]
+    life_type: type[Life] = Life
+    patched: Callable[[], AbstractContextManager[object]] = nullcontext
+    seeds_max: int = 60
+
+
+class DiskWithoutFileSync(SimulatedDisk):
+    """fdatasync and fsync of files return at once and do nothing."""
+
+    syncs_files = False
+
+
+class DiskWithoutFolderSync(SimulatedDisk):
+    """fsync of folders returns at once and does nothing."""
+
+    syncs_folders = False
+
+
+class LifeWithoutFileSync(Life):
+    """See `DiskWithoutFileSync`."""
+
+    disk_type = DiskWithoutFileSync
+
+
+class LifeWithoutFolderSync(Life):
+    """See `DiskWithoutFolderSync`."""
+
+    disk_type = DiskWithoutFolderSync
+
+
+class LifeWithoutLock(Life):
+    """It ignores `expected_version`."""
+
+    def decode(self, body: bytes) -> Request:
+        """See `Life`."""
+        request = decode_request(body)
+        if isinstance(request, Write):
+            request.expected_version = None
+        return request
+
+
+class ForgetfulMemory(CommandMemory):
+    """It does not know what was executed before the manifest was loaded."""
+
+    def __init__(self, state: StateSnapshot | None) -> None:
+        del state
+        super().__init__(None)
+
+
+@contextmanager
+def forgetting() -> Iterator[None]:
+    """See `ForgetfulMemory`."""
+    with patch("actors.actor.CommandMemory", ForgetfulMemory):
+        yield
+
+
+@contextmanager
+def acknowledging_early() -> Iterator[None]:
+    """Everybody is told of a batch before it is written."""
+
+    def commit(self: CommitThread[Any], entries: list[Any]) -> None:
+        events = [entry.committed for entry in entries]
+        batch = encode_batch(events, self._log_hash)
+        first, size = self._writer.segment_first, self._writer.durable_size_bytes
+        end = DurableEnd(events[-1].seq, first, size + len(batch.data))
+        self._post(self._answers.committed, entries, batch.lines_size_bytes, end, batch.log_hash)
+        self._writer.commit(events[0].seq, batch.data)
+        self._log_hash = batch.log_hash
+
+    with patch.object(CommitThread, "_commit", commit):
+        yield
+
+
+@contextmanager
+def cutting_whatever_is_bad() -> Iterator[None]:
+    """Recovery takes all damage for a torn write."""
+    (torn,) = (row for row in damage.DAMAGES if row.verdict is damage.Verdict.CUT)
+    with patch.object(inspection, "judge", lambda _damage: torn):
+        yield
+
+
+@contextmanager
+def trusting_the_cache() -> Iterator[None]:
+    """Recovery takes what it reads for durable, and rewrites nothing that looks well."""
+    carry_out = Work.carry_out
+
+    def spare(self: Work, disk: Disk, data_directory: Path) -> None:
+        kept = [] if not self.rescues else self.rewrites
+        carry_out(self._replace(rewrites=kept), disk, data_directory)
+
+    with patch.object(Work, "carry_out", spare):
+        yield
+
+
+@contextmanager
+def carrying_on_after_a_failed_sync() -> Iterator[None]:
+    """A failed sync is tried again, and believed."""
+    commit = SegmentWriter.commit
+
+    def insist(self: SegmentWriter, first_seq: int, data: bytes) -> None:
+        size = self.durable_size_bytes
+        try:
+            commit(self, first_seq, data)
+        except OSError:
+            if self._file is None or self.durable_size_bytes != size:
+                raise
+            self._file.sync()
+            self.durable_size_bytes += len(data)
+            self._poisoned = False
+
+    with patch.object(SegmentWriter, "commit", insist):
+        yield
+
+
+def _still(timers: Sequence[Timer], _fired: str) -> tuple[Timer, ...]:
+    return tuple(timers)
+
+
+@contextmanager
+def arming_again() -> Iterator[None]:
+    """A timer that fired is armed still."""
+    with patch("actors.expiry.without", _still), patch("actors.course.without", _still):
+        yield
+
+
+BREAKAGES: Final[dict[str, Breakage]] = {
+    "fdatasync taken out": Breakage(("1:", "11:"), LifeWithoutFileSync),
+    "directory sync taken out": Breakage(("1:", "11:"), LifeWithoutFolderSync),
+    "acknowledging before the sync": Breakage(("1:", "11:"), patched=acknowledging_early),
+    "bad tails cut without a look": Breakage(("1:",), patched=cutting_whatever_is_bad),
+    "recovery trusts the page cache": Breakage(("1:", "11:"), patched=trusting_the_cache),
+    "a failed sync tried again": Breakage(("1:", "11:"), patched=carrying_on_after_a_failed_sync),
+    "idempotency forgotten at a restart": Breakage(("4:", "7:"), patched=forgetting),
+    "expected_version ignored": Breakage(("8:",), LifeWithoutLock),
+    "a timer armed again after firing": Breakage(("timers:",), patched=arming_again),
+}

@@ -12,8 +12,14 @@ from datetime import UTC, datetime
 from typing import Final
 
 from actors.ports import EventStore
-from protocol.errors import BadRequestError, CorruptError
-from protocol.events import GENESIS, CommittedEvent, DamagedEventError, read_event
+from protocol.errors import BadRequestError, CorruptError, HistoryCompactedError
+from protocol.events import (
+    GENESIS,
+    CommittedEvent,
+    DamagedEventError,
+    next_log_hash,
+    read_event,
+)
 from protocol.limits import PAGE_SIZE_MAX
 from protocol.record import ReplayError
 from protocol.replies import ManifestSummary
@@ -89,6 +95,34 @@ async def verified(store: EventStore, row: ManifestSummary) -> int:
         message = f"{manifest_id}: its events end after version {version}, not {row.version}"
         raise CorruptError(message, details={"manifest_id": manifest_id, "version": version})
     return version
+
+
+async def log_hash_of_feed(store: EventStore, last_seq: int, kept: str | None) -> str | None:
+    """Return the log hash over all events up to `last_seq`, as the feed has them.
+
+    `kept` is the one that the store keeps (None: it keeps none). None where the feed no longer
+    begins with the first event.
+
+    Raises:
+        CorruptError: it is not the one that is kept, or the feed is damaged.
+    """
+    seq, log_hash = 0, GENESIS.encode()
+    while seq < last_seq:
+        try:
+            page = await store.feed(seq, CHUNK_SIZE_MAX)
+        except HistoryCompactedError:
+            return None
+        for event in page.events[: last_seq - seq]:
+            log_hash = next_log_hash(log_hash, event.seq, event.hash)
+        if not page.events or page.events[-1].seq != seq + len(page.events):
+            message = f"the feed has a gap after seq {seq}"
+            raise CorruptError(message, suggestion="manifestd fsck", details={"seq": seq + 1})
+        seq = page.events[-1].seq
+        await asyncio.sleep(0)
+    if kept is not None and kept.encode() != log_hash:
+        message = f"the events up to seq {last_seq} do not give the log_hash that the journal has"
+        raise CorruptError(message, suggestion="manifestd fsck", details={"seq": last_seq})
+    return log_hash.decode()
 
 
 def _corrupt(manifest_id: str, event: CommittedEvent, reason: str) -> CorruptError:

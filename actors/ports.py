@@ -120,6 +120,10 @@ class EventStore(Protocol):
     def last_seq(self) -> int:
         """The seq of the last durable event, 0 when there is none."""
 
+    @property
+    def log_hash(self) -> str | None:
+        """The log hash after `last_seq` as the store keeps it; None where it keeps none."""
+
     def reserve(
         self,
         urn: str,

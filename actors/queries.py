@@ -14,7 +14,7 @@ import msgspec
 from actors.decide import resolve
 from actors.directory import Directory
 from actors.explanation import explain
-from actors.histories import rebuilt, utc_time, verified
+from actors.histories import log_hash_of_feed, rebuilt, utc_time, verified
 from actors.letters import Answer
 from actors.listing import Listing
 from actors.lookup import looked_up, not_registered
@@ -245,12 +245,17 @@ class Queries:
         ids = self._catalog.ids() if request.manifest_id is None else [request.manifest_id]
 
         async def result() -> VerifyResult:
-            last_seq, count = self._store.last_seq, 0
+            last_seq, kept, count = self._store.last_seq, self._store.log_hash, 0
             for manifest_id in ids:
                 row = self._catalog.get(manifest_id)
                 assert row is not None
                 count += await verified(self._store, row)
-            return VerifyResult(manifests=len(ids), events=count, last_seq=last_seq)
+            log_hash = None
+            if request.manifest_id is None:
+                log_hash = await log_hash_of_feed(self._store, last_seq, kept)
+            return VerifyResult(
+                manifests=len(ids), events=count, last_seq=last_seq, log_hash=log_hash
+            )
 
         self._slow.begin(answer, result, is_long=True)
 

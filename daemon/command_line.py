@@ -37,12 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     if arguments and not arguments[0].startswith("-"):
         _check_command(arguments[0], parser)
-        return _guarded(lambda: run_command(arguments[0], arguments[1:]))
+        return _guarded(lambda: run_command(arguments[0], arguments[1:]), has_threads=False)
     options = parser.parse_args(arguments)
-    return _guarded(lambda: _daemon(options))
+    return _guarded(lambda: _daemon(options), has_threads=True)
 
 
-def _guarded(work: Callable[[], int]) -> int:
+def _guarded(work: Callable[[], int], *, has_threads: bool) -> int:
     """Return the exit status of `work`; errors become a message and theirs."""
     try:
         verify_packages()
@@ -55,7 +55,7 @@ def _guarded(work: Callable[[], int]) -> int:
         return INTERRUPTED_STATUS
     except DaemonError as error:
         print(f"manifestd: {error}", file=sys.stderr, flush=True)
-        if isinstance(error, DiskFailedError):
+        if has_threads and isinstance(error, DiskFailedError):
             # The journal's thread may hang in the system call that failed: do not wait for it.
             os._exit(error.exit_status)
         return error.exit_status

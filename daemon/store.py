@@ -236,6 +236,11 @@ class FileStore:
         return BatchEnd(self._journal.durable_seq, self._journal.log_hash)
 
     @property
+    def log_hash(self) -> str:
+        """See `EventStore`."""
+        return self._journal.log_hash.decode()
+
+    @property
     def archived_seq(self) -> int:
         """The seq up to which every event is in its manifest's own folder."""
         return self._archiver.archived_seq

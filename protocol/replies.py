@@ -199,11 +199,16 @@ class RecoverResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VerifyResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Hash chains checked; damage is answered with `CORRUPT` and never with a result."""
+    """Hash chains checked; damage is answered with `CORRUPT` and never with a result.
+
+    `log_hash` covers every event up to `last_seq`, for whoever keeps it elsewhere; null for one
+    manifest, and where the feed no longer begins with the first event.
+    """
 
     manifests: int
     events: int
     last_seq: int
+    log_hash: str | None = None
 
 
 class BackupResult(msgspec.Struct, frozen=True, kw_only=True):

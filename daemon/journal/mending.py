@@ -48,18 +48,22 @@ def rebuild(
     segment: bytes,
     copies: Mapping[int, bytes],
     log_hash: bytes | None,
+    *,
+    lines_suffice: bool = False,
 ) -> MendedBatch | None:
     """Return the batch at `error` as it was written, from its intact lines and from `copies`.
 
     `segment` is the whole file, `copies` maps seqs to lines of the second copy, `log_hash` holds
     before the batch (None: not known). None when something lacks, or is not proven.
+    `lines_suffice`: all lines stand there, whole, and any header of the right size before them
+    will do: it follows from them. That is for who was told to repair, not for a start.
     """
     if log_hash is None:
         return None
     rest = segment[error.offset :]
     known = _intact_lines(copies.values()) | _intact_lines(rest.split(b"\n"))
     if error.header is None:
-        return _rebuild_with_header(error.seq, rest, known, log_hash)
+        return _rebuild_with_header(error.seq, rest, known, log_hash, lines_suffice=lines_suffice)
     seqs = range(error.header.first, error.header.last + 1)
     if any(seq not in known for seq in seqs):
         return None
@@ -68,7 +72,12 @@ def rebuild(
 
 
 def _rebuild_with_header(
-    seq: int, rest: bytes, known: Mapping[int, CommittedEvent], log_hash: bytes
+    seq: int,
+    rest: bytes,
+    known: Mapping[int, CommittedEvent],
+    log_hash: bytes,
+    *,
+    lines_suffice: bool,
 ) -> MendedBatch | None:
     events: list[CommittedEvent] = []
     size_bytes = 0
@@ -79,7 +88,8 @@ def _rebuild_with_header(
             mended = MendedBatch.of(events, log_hash)
             encoded = mended.encoded.data
             if len(encoded) == len(rest) and (
-                _resembles(rest, encoded) or rest.endswith(encoded[-size_bytes:])
+                _resembles(rest, encoded)
+                or (lines_suffice and rest.endswith(encoded[-size_bytes:]))
             ):
                 return mended
     return None

@@ -79,8 +79,10 @@ class Check:
         Raises:
             DiskFailedError: the disk failed; run it again.
         """
-        self.survey = surveyed(self._disk, self._directory)
         try:
+            if self._repair:  # A repair that was killed may have renamed and not synced.
+                self._disk.sync_filesystem(self._directory)
+            self.survey = surveyed(self._disk, self._directory)
             for remedy in Remedies(self._disk, self._directory, self.survey).run():
                 self.outcomes.append(self._outcome(remedy))
         except OSError as error:

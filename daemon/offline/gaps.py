@@ -41,6 +41,7 @@ class JournalRemedies:
         self._directory = data_directory
         self._survey = survey
         self._copies: dict[int, bytes] = {}
+        self._filled: bytes | None = None  # The log hash after the gap that was filled last.
 
     def run(self) -> Iterator[Remedy]:
         """Yield a remedy for each segment that has gaps, in their order."""
@@ -88,10 +89,14 @@ class JournalRemedies:
 
     def _filling(self, gap: Gap, content: bytes) -> bytes:
         """Return the bytes that belong in a gap."""
+        if gap.log_hash is None:  # No good batch stands between it and the gap before it.
+            gap = gap._replace(log_hash=self._filled)
         region = content[: gap.end_offset]
         known = self._known(gap, region[gap.offset :])
         mended = (
-            rebuild(gap.error, region, known, gap.log_hash) if gap.offset < len(region) else None
+            rebuild(gap.error, region, known, gap.log_hash, lines_suffice=True)
+            if gap.offset < len(region)
+            else None
         )
         if mended is None and self._is_whole_header(gap):
             self._check_known(gap.first_seq, _wanted(gap), known)
@@ -150,6 +155,7 @@ class JournalRemedies:
 
     def _take(self, mended: MendedBatch) -> bytes:
         self.lines |= {event.seq: event.line for event in mended.events}
+        self._filled = mended.encoded.log_hash
         return mended.encoded.data
 
     def _last_seq(self, gap: Gap, content: bytes, known: dict[int, bytes], first_seq: int) -> int:

@@ -76,4 +76,5 @@ class Report:
         width = max(map(len, self.figures), default=0)
         for name, value in self.figures.items():
             if value is not None:
-                yield f"{name:<{width}}  {value}"
+                words = {True: "yes", False: "no"} if isinstance(value, bool) else {}
+                yield f"{name:<{width}}  {words.get(value, value)}"

@@ -190,7 +190,10 @@ class Survey:
             )
             return
         self.gaps.append(gap)
-        self.report.find(gap.path, error.reason, line=line, seq=error.seq, offset=gap.offset)
+        offset = gap.offset
+        for _ in range(error.line):
+            offset = content.find(b"\n", offset) + 1 or offset
+        self.report.find(gap.path, error.reason, line=line, seq=error.seq, offset=offset)
 
     def _check_tail(self) -> None:
         """Find that the journal ends too early, or is not there at all."""

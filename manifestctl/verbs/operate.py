@@ -47,6 +47,8 @@ def _verify(session: Session) -> int:
         session.output.line(
             f"{result.events} events of {result.manifests} manifests are what was written"
         )
+        if result.log_hash is not None:
+            session.output.line(f"anchor to keep elsewhere  {result.last_seq}:{result.log_hash}")
 
     session.output.one(result, manifest_id or "ok", people)
     return 0

@@ -126,6 +126,11 @@ class MemoryStore:
         """See `EventStore`."""
         return len(self.disk.journal)
 
+    @property
+    def log_hash(self) -> str | None:
+        """See `EventStore`: this one keeps none."""
+        return None
+
     def reserve(
         self, urn: str, manifest_id: str, version: int, answer: Callable[[str | None], None]
     ) -> None:

@@ -9,11 +9,15 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 
+from daemon.offline.journal_scan import Gap
+from protocol.events import CommittedEvent, Event
+from protocol.snapshots import StateSnapshot
 from tests.support.damage_check import Case, Result
 from tests.support.damages import KINDS, Damage, every, some
-from tests.support.small_store import DATA, EVENTS, make_small
+from tests.support.small_store import DATA, EVENTS, LIFECYCLE, make_small
 
 SEED = 20261126
 FLIPS_REPAIRED_EVERY = 16  # In the long run: a repair takes four times as long as a start.
@@ -110,3 +114,77 @@ def test_all_results_occur() -> None:
     ]
 
     assert results == [Result.CUT, Result.REFUSED]
+
+
+# The negative controls: with a check taken out, the checker finds damages that come through.
+
+
+def flips_of(one: Case, path: Path, places: range) -> None:
+    """Check bits of a file."""
+    for place in places:
+        damaged = bytearray(one.disk.files()[path])
+        damaged[place // 8] ^= 1 << place % 8
+        asyncio.run(one.check(path, Damage("a flipped bit", place, bytes(damaged))))
+
+
+def test_an_event_that_is_believed_unchecked_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def believed(cls: type[CommittedEvent], line: bytes) -> CommittedEvent:
+        event = msgspec.json.decode(line, type=Event)
+        return cls(event.seq, line, event, event.payload, event.hash)
+
+    one = CASES["drained"]
+    log = next(path for path in one.disk.files() if path.name == "events.log")
+    place = 8 * one.disk.files()[log].index(b"author-7")
+    flips_of(one, log, range(place, place + 1))
+    monkeypatch.setattr(CommittedEvent, "read", classmethod(believed))
+
+    with pytest.raises(AssertionError):
+        flips_of(one, log, range(place, place + 1))
+
+
+def test_a_kept_lifecycle_that_is_believed_unsealed_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = CASES["drained"]
+    (path,) = (path for path in one.disk.files() if path.parent.name == "lifecycles")
+    place = 8 * one.disk.files()[path].index(b"DRAFT")
+    flips_of(one, path, range(place, place + 1))
+    sealed_size = len(one.disk.files()[path]) - len(one.contents.lifecycles[LIFECYCLE]) + 1
+    monkeypatch.setattr("daemon.archive.pins.unseal_bytes", lambda data: data[:-sealed_size] + b"}")
+
+    with pytest.raises(AssertionError):
+        flips_of(one, path, range(place, place + 1))
+
+
+def test_a_snapshot_that_is_believed_unsealed_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def believed(data: bytes) -> StateSnapshot:
+        return msgspec.json.decode(data, type=StateSnapshot)
+
+    one = CASES["drained"]
+    state = next(path for path in one.disk.files() if path.name == "state.json")
+    place = 8 * one.disk.files()[state].index(b"author-7")
+    flips_of(one, state, range(place, place + 1))
+    monkeypatch.setattr("daemon.archive.reader.decode_snapshot", believed)
+
+    with pytest.raises(AssertionError):
+        flips_of(one, state, range(place, place + 1))
+
+
+def test_a_repair_that_guesses_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leaves out what it does not have, and takes its own result for the truth."""
+    one = CASES["killed before the archive was written"]
+    path = DATA / "journal" / "00000000000000000018.jsonl"
+    content = one.disk.files()[path]
+    damage = Damage("a doubled block", 0, content[:1000] + b"?" * 50 + content[1050:])
+    assert not asyncio.run(one.repair(path, damage))
+
+    def guessed(self: object, gap: Gap, content: bytes) -> bytes:
+        del self, gap, content
+        return b""
+
+    monkeypatch.setattr("daemon.offline.gaps.JournalRemedies._filling", guessed)
+
+    with pytest.raises(AssertionError):
+        assert asyncio.run(one.repair(path, damage))

@@ -6,9 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.histories import CHUNK_BYTES_MAX, CHUNK_SIZE_MAX, chunks, rebuilt, utc_time, verified
-from protocol.errors import BadRequestError, CorruptError
-from protocol.events import CommittedEvent, timestamp
+from actors.histories import (
+    CHUNK_BYTES_MAX,
+    CHUNK_SIZE_MAX,
+    chunks,
+    log_hash_of_feed,
+    rebuilt,
+    utc_time,
+    verified,
+)
+from actors.ports import FeedPage
+from protocol.errors import BadRequestError, CorruptError, HistoryCompactedError
+from protocol.events import GENESIS, CommittedEvent, next_log_hash, timestamp
 from protocol.replies import ManifestSummary
 from tests.support.events import Chain, committed
 from tests.support.memory_store import MemoryStore
@@ -115,6 +124,45 @@ async def test_verifying_counts_what_it_checked() -> None:
     store = _store(7)
 
     assert await verified(store, _row(store)) == 7
+
+
+def _feeding(count: int) -> MemoryStore:
+    """Return a store whose feed has `count` events, too."""
+    store = _store(count)
+    store.disk.journal = list(store.disk.manifests["m"])
+    return store
+
+
+async def test_the_log_hash_of_the_feed_is_the_one_that_the_store_keeps() -> None:
+    store = _feeding(7)
+    log_hash = GENESIS.encode()
+    for event in store.disk.journal:
+        log_hash = next_log_hash(log_hash, event.seq, event.hash)
+
+    for kept in (None, log_hash.decode()):
+        assert await log_hash_of_feed(store, 7, kept) == log_hash.decode()
+
+
+async def test_a_log_hash_that_the_feed_does_not_give_is_damage() -> None:
+    with pytest.raises(CorruptError, match="do not give the log_hash"):
+        await log_hash_of_feed(_feeding(7), 7, GENESIS)
+
+
+async def test_a_gap_in_the_feed_is_damage() -> None:
+    store = _feeding(7)
+    del store.disk.journal[3]
+
+    with pytest.raises(CorruptError, match="gap after seq 0"):
+        await log_hash_of_feed(store, 7, None)
+
+
+async def test_a_feed_that_was_compacted_has_no_log_hash() -> None:
+    class Compacted(MemoryStore):
+        async def feed(self, after_seq: int, limit: int) -> FeedPage:
+            del after_seq, limit
+            raise HistoryCompactedError(HistoryCompactedError.wording)
+
+    assert await log_hash_of_feed(Compacted(), 7, None) is None
 
 
 def _damaged(events: list[CommittedEvent], how: str) -> list[CommittedEvent]:

@@ -290,6 +290,8 @@ async def test_recover_and_verify_agree_with_the_snapshot() -> None:
         assert (recovered.events, recovered.version, recovered.identical) == (4, 4, True)
         assert (one.manifests, one.events) == (1, 4)
         assert (everything.manifests, everything.events, everything.last_seq) == (2, 5, 5)
+        assert one.log_hash is None
+        assert everything.log_hash is not None
 
 
 async def test_a_snapshot_that_the_events_do_not_yield_is_reported() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from manifestctl.testing import Daemon
-from tests.support.manifestctl_process import PROGRAM, Run
+from tests.support.daemon_process import DaemonProcess, short_folder
+from tests.support.manifestctl_process import PROGRAM, Run, runner
 
 EVENT = b'{"seq":'
 
@@ -125,18 +126,26 @@ def test_a_backup_cut_off_is_no_backup(daemon: Daemon, run: Run, tmp_path: Path)
         run("backup", "--verify", str(file), status=9)
 
 
-def test_progress_is_told_on_standard_error_and_broadcast(
-    daemon: Daemon, run: Run, tmp_path: Path
-) -> None:
-    fill(daemon, 3)
+def test_progress_is_told_on_standard_error_and_broadcast(tmp_path: Path) -> None:
+    with short_folder() as folder, DaemonProcess(folder) as process:
+        process.start()
+        for number in range(4):
+            process.result(op="create", manifest_id=f"m{number}", kind="agent", manifest={"n": 1})
+        named = {"MANIFESTCTL_COMMANDS": process.commands, "MANIFESTCTL_EVENTS": process.events}
+        with process.subscriber(b"progress/backup") as subscriber:
+            told = runner(os.environ | named)("backup", str(tmp_path / "b"), "--progress", "json")
+            broadcast = []
+            while not broadcast or broadcast[-1]["type"] != "complete":
+                assert subscriber.poll(10_000)
+                topic, body = subscriber.recv_multipart()
+                assert topic == b"progress/backup"
+                broadcast.append(msgspec.json.decode(body))
 
-    done = run("backup", str(tmp_path / "b"), "--progress", "json")
-
-    events = [msgspec.json.decode(line) for line in done.stderr.splitlines()]
-    assert events[0]["type"] == "start"
-    assert events[-1]["type"] == "complete"
-    assert events[-1]["metadata"] == {"seq": 4}
-    assert {one["operation"] for one in events} == {"backup"}
+    for events in ([msgspec.json.decode(line) for line in told.stderr.splitlines()], broadcast):
+        assert events[0]["type"] == "start"
+        assert events[-1]["type"] == "complete"
+        assert events[-1]["metadata"]["seq"] == 4
+        assert {one["operation"] for one in events} == {"backup"}
 
 
 def test_on_a_full_disk_there_is_no_backup_and_the_old_one_stays(

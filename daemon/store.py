@@ -84,7 +84,6 @@ class FileStore:
         on_failed: Callable[[DaemonError], None],
     ) -> None:
         loop = asyncio.get_running_loop()
-        timer = loop if timer is None else timer
         self.notes = opened.notes  # What start-up mended, in sentences for the operator.
         self.store_id = opened.identity.store_id
         self._disk = disk
@@ -121,7 +120,7 @@ class FileStore:
             opened,
             StoreParts(self._dirty, self._journal, self._reads),
             retention=settings.retention,
-            timer=timer,
+            timer=timer or loop,
             last_seq=lambda: self._recent.last_seq,
             on_failed=self._fail,
         )

@@ -87,13 +87,17 @@ class Journal(Generic[EntryT]):
         self._stopped = loop.create_future()
         self._sealing: list[asyncio.Future[None]] = []
         self._queue: SimpleQueue[list[EntryT] | Order] = SimpleQueue()
-        writer = SegmentWriter(
-            disk,
-            data_directory,
-            segment_first=end.segment_first,
-            segment_size_bytes=end.segment_size_bytes,
-            segment_size_bytes_max=segment_size_bytes,
+        self._start_thread(
+            SegmentWriter(
+                disk,
+                data_directory,
+                segment_first=end.segment_first,
+                segment_size_bytes=end.segment_size_bytes,
+                segment_size_bytes_max=segment_size_bytes,
+            )
         )
+
+    def _start_thread(self, writer: SegmentWriter) -> None:
         answers = Answers(
             self._committed,
             self._write_refused,
@@ -102,7 +106,8 @@ class Journal(Generic[EntryT]):
             self._has_sealed,
             self._has_stopped,
         )
-        worker = CommitThread(self._queue, writer, end.log_hash, loop.call_soon_threadsafe, answers)
+        post = self._loop.call_soon_threadsafe
+        worker = CommitThread(self._queue, writer, self._log_hash, post, answers)
         # A daemon thread: a sync that never returns must not keep the failed process alive.
         Thread(target=worker.run, name="journal", daemon=True).start()
 

@@ -98,9 +98,7 @@ class FileStore:
         self._pending: dict[str, _Entry] = {}
         self._next_seq = opened.end.seq + 1
         self._recent = RecentEvents(opened.end.seq)
-        self._dirty = DirtyManifests(settings.dirty)
-        for entry in opened.dirty:
-            self._dirty.restore(entry)
+        self._dirty = DirtyManifests(settings.dirty, opened.dirty)
         self._reservations = Reservations(self._rows)
         self._journal: Journal[_Entry] = Journal(
             disk,

@@ -9,7 +9,7 @@ Promise:  `get` answers with every unarchived event of a manifest and its last s
 Not here: when to write (`archiver.py`), how (`writer.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from protocol.events import CommittedEvent
@@ -59,12 +59,16 @@ class DirtyManifest:
 class DirtyManifests:
     """All unarchived manifests of a store. Belongs to the event loop's thread."""
 
-    def __init__(self, limits: DirtyLimits = DIRTY_LIMITS) -> None:
+    def __init__(
+        self, limits: DirtyLimits = DIRTY_LIMITS, restored: Iterable[DirtyManifest] = ()
+    ) -> None:
         self._limits = limits
         self._collected: dict[str, DirtyManifest] = {}
         self._written: dict[str, DirtyManifest] = {}
         self._events = 0
         self._size_bytes = 0
+        for entry in restored:
+            self.restore(entry)
 
     def __len__(self) -> int:
         """Return the number of manifests, a manifest in both generations counted twice."""

@@ -95,9 +95,7 @@ def test_a_batch_is_rebuilt_also_where_one_copy_was_redacted(*, redacted_copy: b
 
 def _error_in(segment: bytes) -> DamagedBatchError:
     path = segment_path(DATA, 1)
+    (batch,) = read_batches(read_from(segment), path, offset=0, end_offset=len(segment), seq=1)
     with pytest.raises(DamagedBatchError) as caught:
-        for batch in read_batches(
-            read_from(segment), path, offset=0, end_offset=len(segment), seq=1
-        ):
-            list(batch.events())
+        list(batch.events())
     return caught.value

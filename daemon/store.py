@@ -113,7 +113,7 @@ class FileStore:
             opened,
             StoreParts(self._dirty, self._journal, self._reads),
             retention=settings.retention,
-            timer=loop if timer is None else timer,
+            timer=timer or loop,
             last_seq=lambda: self._recent.last_seq,
             on_failed=self._fail,
         )

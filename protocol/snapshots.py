@@ -19,6 +19,7 @@ from protocol.events import (
     CommittedEvent,
     EventCore,
     EventType,
+    Payload,
     StateName,
     state_names,
 )
@@ -137,10 +138,7 @@ def apply(state: StateSnapshot | None, committed: CommittedEvent) -> StateSnapsh
         raise unknown(core, f"type {core.type!r}")
     record = _record_of(state)
     change(record, core, payload)
-    if core.actions:
-        run_actions(record, core, payload)
-    if payload is not None and payload.context:
-        record.add_context(core, payload.context)
+    _go_on(record, core, payload)
     urn = state.urn if core.urn is None else core.urn
     return StateSnapshot(
         manifest_id=core.manifest_id,
@@ -171,6 +169,14 @@ def apply(state: StateSnapshot | None, committed: CommittedEvent) -> StateSnapsh
     )
 
 
+def _go_on(record: Record, core: EventCore, payload: Payload | None) -> None:
+    """Do what an event does whatever its type is."""
+    if core.actions:
+        run_actions(record, core, payload)
+    if payload is not None and payload.context:
+        record.add_context(core, payload.context)
+
+
 def _record_of(state: StateSnapshot) -> Record:
     record = Record(
         state.contributors,
@@ -196,10 +202,7 @@ def _created(committed: CommittedEvent) -> StateSnapshot:
         raise unknown(core, f"type {core.type!r} as a first event")
     document = NO_DOCUMENT if payload is None else payload.data
     record = Record(with_people((), core), document, core.digest)
-    if core.actions:
-        run_actions(record, core, payload)
-    if payload is not None and payload.context:
-        record.add_context(core, payload.context)
+    _go_on(record, core, payload)
     return StateSnapshot(
         manifest_id=core.manifest_id,
         kind=core.kind,

@@ -23,6 +23,7 @@ from actors.rules import Rules
 from daemon.admission import Admission, Bounds
 from daemon.archive.opening import LOCK_NAME
 from daemon.configuration import Configuration, impersonators, rate_limit
+from daemon.connections import ConnectionLimit, raise_descriptor_limit
 from daemon.errors import (
     ConfigurationError,
     DaemonError,
@@ -46,7 +47,7 @@ from daemon.store import FileStore
 from daemon.transport.identity import Identity
 from daemon.transport.publisher import EventSocket
 from daemon.transport.router import CommandSocket
-from daemon.transport.sockets import Context, make_context, refuse_if_taken
+from daemon.transport.sockets import Context, check_endpoint, make_context, refuse_if_taken
 from protocol.errors import CorruptError
 
 log: Final = logging.getLogger(__name__)
@@ -103,6 +104,7 @@ class Application:
             DaemonError: the daemon cannot start. A failure later ends the process from within.
         """
         self._listen_to_signals()
+        raise_descriptor_limit()
         self._refuse_if_locked()
         context = make_context()
         publisher = None
@@ -172,11 +174,17 @@ class Application:
     async def _serve(self, context: Context, publisher: EventSocket, store: FileStore) -> None:
         """Answer until told to stop, then finish what was accepted."""
         engine = Engine(store, self._rules, publisher=publisher)
-        router = self._router = self._open_router(context, engine, store, publisher)
+        daemon = self._configuration.daemon
+        paths = [str(check_endpoint(one)) for one in (*daemon.commands, *daemon.events)]
+        loop = asyncio.get_running_loop()
+        maximum = self._configuration.limits.connections
+        connected = ConnectionLimit(paths, maximum, loop.call_later)
+        router = self._router = self._open_router(context, engine, store, publisher, connected)
         try:
             async with engine.run():
                 publisher.start(lambda: store.last_seq, time.time_ns)
                 router.start()
+                connected.start()
                 self._say_ready(store)
                 await self._stop.wait()
                 await self._drain(engine, router, store)
@@ -187,6 +195,7 @@ class Application:
         except* CorruptError as group:
             raise DamagedStoreError(self._directory, str(group.exceptions[0])) from group
         finally:
+            connected.stop()
             router.close(LINGER_MS)
 
     def _open_router(
@@ -195,6 +204,7 @@ class Application:
         engine: Engine,
         store: FileStore,
         publisher: EventSocket,
+        connected: ConnectionLimit,
     ) -> CommandSocket:
         daemon = self._configuration.daemon
         service = Service(
@@ -204,7 +214,7 @@ class Application:
             endpoints={"commands": daemon.commands, "events": daemon.events},
             figures=lambda: router.figures,
             reporter=ProgressReporter(published(publisher), CLOCK),
-            usage=lambda: self._admission.usage,
+            usage=lambda: {**self._admission.usage, **connected.usage},
         )
         router = CommandSocket(context, daemon.commands, self._admission, service)
         return router

@@ -8,7 +8,7 @@ Promise:  a key that nobody reads is an error that names the nearest one that so
     [identity] names = { "1000" = "alice" }, impersonators = ["root"]
     [roles]   approver = ["alice", "bob"]           the first assignment ends "everybody may"
     [kinds.plugin] schema = "plugin.json", urn = "{name}@{version}", validation = "full"
-    [limits]  in_flight, in_flight_bytes, rate = "100/s", burst; [limits.principals.ci] rate, burst
+    [limits]  connections, in_flight, in_flight_bytes, rate = "100/s", burst; [limits.principals.ci] rate, burst
     [lifecycles] files = ["review.toml"], default = "manifest@1", by_kind = { agent = "review@1" }
 
 Not here: what the files that it names hold, and whether its roles exist (`rulebook.py`).
@@ -24,6 +24,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from daemon.admission import IN_FLIGHT_BYTES_MAX, IN_FLIGHT_MAX
+from daemon.connections import CONNECTIONS_MAX
 from daemon.errors import ConfigurationError
 from daemon.rate_limit import Allowance, RateError, RateLimit
 from protocol.endpoints import COMMANDS, EVENTS, SERVICE_DIRECTORY, ipc_endpoint
@@ -83,6 +84,7 @@ class PrincipalSection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True)
 class LimitsSection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What is let in: requests under way at once, and writes of each principal, such as "100/s"."""
 
+    connections: Count = CONNECTIONS_MAX
     in_flight: Count = IN_FLIGHT_MAX
     in_flight_bytes: Annotated[int, msgspec.Meta(ge=2 * REQUEST_SIZE_MAX)] = IN_FLIGHT_BYTES_MAX
     rate: str | None = None

@@ -6,8 +6,9 @@ Promise:  descriptors for files are kept free: when more peers are connected tha
 Assume:   Linux 6.2 or newer for the cheap count (stat of /proc/self/fd); else it is read.
 Not here: what a file does when there is none left all the same (`journal.disk`, it waits).
 
-libzmq accepts whoever comes; at the limit of descriptors it cannot, and its thread asks again at
-once, for as long as somebody waits. To unbind would end every connection there is (measured). So
+libzmq accepts whoever comes, and ends the process when there is no descriptor left for one
+(ipc_listener.cpp takes EMFILE for a bug of ours; measured). So half of the descriptors, or as many as
+may connect at the same moment, stay free, and the nearer the limit, the more often we look. To unbind would end every connection there is (measured): the
 connections are ended by their descriptors' numbers: `shutdown` has libzmq close them. No descriptor
 is needed for any of this, or it would fail when it is needed. A number may pass to another
 connection while we look; then that one is hung up on, and a file takes no notice (ENOTSOCK).
@@ -29,9 +30,12 @@ from protocol.replies import Usage
 log: Final = logging.getLogger(__name__)
 
 CONNECTIONS_MAX: Final = 4096  # A connection costs libzmq some ten kilobytes.
-DESCRIPTORS_RESERVED: Final = 64  # The archive has one open at a time, each slow read one.
-INTERVAL_S: Final = 0.25  # Between two looks; 3 us each.
-CROWDED_INTERVAL_S: Final = 0.02  # Those who were hung up on come back at once.
+# For files, and for those who connect between two looks; of few descriptors only half.
+DESCRIPTORS_RESERVED: Final = 1024
+DESCRIPTORS_WANTED: Final = 8192  # With fewer of them a flood may be faster than we are.
+INTERVAL_S_MAX: Final = 0.25  # Between two looks; 3 us each.
+INTERVAL_S_MIN: Final = 0.002
+ACCEPTED_PER_S_MAX: Final = 100_000  # Twice what was measured.
 SLACK_SHARE: Final = 16  # So many parts are the connections; one of them is freed beyond need.
 _CREDENTIALS: Final = "3i"  # struct ucred (unix(7)): pid, uid, gid.
 
@@ -111,7 +115,9 @@ class ConnectionLimit:
     @property
     def _limit(self) -> int:
         """How many descriptors may be open, connections and all."""
-        return min(self._own + self._connections_max, descriptor_limit() - DESCRIPTORS_RESERVED)
+        most = descriptor_limit()
+        reserved = min(DESCRIPTORS_RESERVED, most // 2)
+        return min(self._own + self._connections_max, most - reserved)
 
     @property
     def usage(self) -> dict[str, Usage]:
@@ -120,6 +126,12 @@ class ConnectionLimit:
 
     def start(self) -> None:
         """Begin to look."""
+        if descriptor_limit() < DESCRIPTORS_WANTED:
+            log.warning(
+                "only %d descriptors: very many connections at once may end the daemon; "
+                "raise the limit to %d or more (LimitNOFILE=, ulimit -n)",
+                *(descriptor_limit(), DESCRIPTORS_WANTED),
+            )
         self._look()
 
     def stop(self) -> None:
@@ -135,8 +147,8 @@ class ConnectionLimit:
         elif self._is_crowded and used <= limit - (limit - self._own) // SLACK_SHARE // 2:
             self._is_crowded = False
             log.warning("there is room for connections again: %d of %d descriptors", used, limit)
-        interval_s = CROWDED_INTERVAL_S if self._is_crowded else INTERVAL_S
-        self._handle = self._call_later(interval_s, self._look)
+        interval_s = max(INTERVAL_S_MIN, (descriptor_limit() - used) / ACCEPTED_PER_S_MAX)
+        self._handle = self._call_later(min(interval_s, INTERVAL_S_MAX), self._look)
 
     def _make_room(self, used: int, limit: int) -> None:
         if not self._is_crowded:

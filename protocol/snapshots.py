@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from protocol.canonical import read_float
 from protocol.errors import ManifestdError
 from protocol.events import (
     GENESIS,
@@ -98,7 +99,7 @@ class StateSnapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
-_decoder: Final = msgspec.json.Decoder(StateSnapshot)
+_decoder: Final = msgspec.json.Decoder(StateSnapshot, float_hook=read_float)
 
 
 def encode_snapshot(snapshot: StateSnapshot) -> bytes:

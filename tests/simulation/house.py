@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from actors.rules import Rules
 from daemon.errors import DamagedStoreError
+from daemon.journal.retention import KEEP_EVERYTHING, Retention
 from protocol.commands import Get
 from protocol.errors import NotFoundError
 from protocol.events import timestamp
@@ -77,7 +78,8 @@ class House:
         self.life: Life | None = None
         dice = self.world.dice("house")
         self.manifest_ids = [f"m{number}@1.0.0" for number in range(dice.randint(1, 4))]
-        self.settings = SETTINGS._replace(feed_retention_events=dice.choice((None, None, 8)))
+        retention = dice.choice((KEEP_EVERYTHING, Retention(events=8), Retention(size_bytes=9000)))
+        self.settings = SETTINGS._replace(retention=retention)
         self.actors_max = dice.choice((2, 3, 20_000))
         lifecycles = LifecycleRegistry.builtin()
         lifecycles.add(Lifecycle.read(LIFECYCLE, "timed.toml"))

@@ -204,7 +204,7 @@ class Life:
             try:
                 page = await self._read(partial(store.feed, after_seq, PAGE_SIZE_MAX))
             except HistoryCompactedError as error:
-                assert self._house.settings.feed_retention_events is not None
+                assert not self._house.settings.retention.is_unlimited
                 self._model.count("feeds that begin later")
                 after_seq = error.details["oldest_seq"] - 1
                 continue

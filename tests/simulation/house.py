@@ -196,9 +196,9 @@ class House:
             self.world.after(MILLISECOND_US, lambda: self._leave(driver))
 
     @property
-    def is_serving(self) -> bool:
-        """Whether there is a daemon that takes requests."""
-        return self.life is not None and self.life.is_serving
+    def is_rotten(self) -> bool:
+        """Whether there is a flipped bit in a file that nobody has mended."""
+        return self._strikes.is_rotten
 
 
 @contextmanager

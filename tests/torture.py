@@ -27,7 +27,7 @@ from typing import Final, NamedTuple
 from tests.support.effort import EFFORT, SEED, TALLY, totals
 
 ROOT: Final = Path(__file__).parent.parent
-PYTEST: Final = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "long", "-rs")
+PYTEST: Final = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "long", "-rfs")
 GRACE_S: Final = 600.0  # What a part may take beyond its share to finish its last seed.
 SIMULATION: Final = "tests.simulation"
 SIMULATION_SHARE: Final = 6

@@ -5,7 +5,7 @@ It takes whole histories only, and takes them byte for byte: `seq`, hashes, comm
 
 from daemon.offline.arguments import offline_parser
 from daemon.offline.restore import add_progress, restore_from, show
-from daemon.restoring import Until
+from daemon.offline.restoring import Until
 
 
 def run(arguments: list[str]) -> int:

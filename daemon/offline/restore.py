@@ -15,8 +15,8 @@ from actors.histories import utc_time
 from daemon.errors import BadInputError
 from daemon.journal.disk import OperatingSystemDisk
 from daemon.offline.arguments import offline_parser
+from daemon.offline.restoring import STAGES, Restore, Restored, Until
 from daemon.progress import terminal_reporter
-from daemon.restoring import STAGES, Restore, Restored, Until
 from protocol.errors import BadRequestError
 from protocol.progress import FORMS
 

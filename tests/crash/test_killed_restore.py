@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-import daemon.restoring
+import daemon.offline.restoring
 from daemon.archive.identity import IDENTITY_NAME
 from daemon.archive.opening import open_store
-from daemon.building import UnsyncedDisk
-from daemon.errors import ConfigurationError, DaemonError, DamagedStoreError
+from daemon.errors import BadInputError, ConfigurationError, DaemonError, DamagedStoreError
 from daemon.journal.disk import OperatingSystemDisk
-from daemon.restoring import NoRoomToRestoreError, Restore
+from daemon.offline.building import UnsyncedDisk
+from daemon.offline.restoring import NoRoomToRestoreError, Restore
 from protocol.backup import lifecycle_line
+from protocol.lifecycle.registry import DEFAULT_LIFECYCLE, LifecycleRegistry
 from protocol.progress import Clock, ProgressReporter
 from tests.support.daemon_process import run_manifestd
 from tests.support.events import Chain, committed
@@ -64,18 +65,25 @@ class DyingDisk(UnsyncedDisk):
         super().sync_filesystem(path)
 
 
-def lines() -> bytes:
+def lines(*, with_lifecycle: bool = True) -> bytes:
+    """Return what `manifestctl export --history` gives of a small store."""
+    name = DEFAULT_LIFECYCLE
+    definition = LifecycleRegistry.builtin().get(name).to_json()
     chains = [Chain(f"m{number}@1") for number in range(3)]
     events = committed(chains[number % 3].next() for number in range(EVENTS))
-    pinned = lifecycle_line("manifest@1", b'{"id":"manifest","version":1}')
-    return b"".join(line + b"\n" for line in (pinned, *(event.line for event in events)))
+    pinned = [lifecycle_line(name, definition)] if with_lifecycle else []
+    return b"".join(line + b"\n" for line in (*pinned, *(event.line for event in events)))
 
 
-def restore(disk: DyingDisk, directory: Path) -> None:
+def restore(disk: DyingDisk, directory: Path, content: bytes | None = None) -> None:
     reporter = ProgressReporter(lambda _: None, Clock(lambda: 0, lambda: 0))
-    reporter.start("restore", daemon.restoring.STAGES)
+    reporter.start("restore", daemon.offline.restoring.STAGES)
     restore = Restore(disk, directory, reporter, source="lines")
-    restore.run(io.BytesIO(lines()).readline, needs_header=False, keep_store_id=False)
+    restore.run(
+        io.BytesIO(lines() if content is None else content).readline,
+        needs_header=False,
+        keep_store_id=False,
+    )
 
 
 def opened_as(directory: Path) -> str:
@@ -133,8 +141,8 @@ def test_killed_at_any_call_it_leaves_no_store_or_the_whole_one(tmp_path: Path) 
 def test_the_check_above_sees_a_restore_that_makes_the_store_too_early(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    *others, last = daemon.restoring.MOVE_ORDER
-    monkeypatch.setattr(daemon.restoring, "MOVE_ORDER", (last, *others))
+    *others, last = daemon.offline.restoring.MOVE_ORDER
+    monkeypatch.setattr(daemon.offline.restoring, "MOVE_ORDER", (last, *others))
 
     found = outcomes(tmp_path)
 
@@ -187,6 +195,13 @@ def test_a_full_disk_makes_no_store_and_says_so(tmp_path: Path) -> None:
     assert "was not finished" in opened_as(tmp_path)
     restore(DyingDisk(), tmp_path)
     assert opened_as(tmp_path) == "whole"
+
+
+def test_events_without_the_lifecycle_that_they_name_make_no_store(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"manifest@1\.json: it is missing"):
+        restore(DyingDisk(), tmp_path, lines(with_lifecycle=False))
+
+    assert "was not finished" in opened_as(tmp_path)
 
 
 @pytest.mark.parametrize("place", ["journal", "events.log", "state.json"])

@@ -185,7 +185,7 @@ def test_a_timer_that_came_due_meanwhile_fires_once(restored: Daemon, tmp_path: 
     restored.start()  # Without the file: the store has kept the definition.
 
     on_restored = runner(restored.environ)
-    on_restored("wait", "m", "EXPIRED")
+    on_restored("wait", "m", "--state", "EXPIRED")
     history = on_restored("history", "m", "-o", "ndjson").stdout.splitlines()
     assert len(history) == 3
     assert json.loads(history[-1])["cause"] == "timer"

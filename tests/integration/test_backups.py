@@ -13,10 +13,10 @@ import pytest
 from daemon.archive.identity import StoreIdentity
 from daemon.archive.layout import Layout
 from daemon.backup import BACKUPS_MAX, Backups
-from daemon.building import StoreBuilder, UnsyncedDisk
 from daemon.errors import DaemonError
 from daemon.journal.disk import OperatingSystemDisk
 from daemon.journal.retention import Retention, SegmentRemover
+from daemon.offline.building import StoreBuilder, UnsyncedDisk
 from daemon.settings import StoreSettings
 from daemon.store import FileStore
 from protocol.commands import Backup

@@ -143,7 +143,8 @@ class _Said:
             self._look(self._before[socket] + step.data, journal)
         elif not step.result.startswith("-"):
             sent = step.data[: int(step.result)]
-            self._before[socket] = (self._before[socket] + sent)[-_MENTION_SIZE_MAX:]
+            kept = (self._before[socket] + sent)[-_MENTION_SIZE_MAX:]
+            self._before[socket] = kept[kept.find(b'"') :]  # No half of a name.
 
     def _look(self, data: bytes, journal: _Journal) -> None:
         for match in _SAID_SEQ.finditer(data):

@@ -25,11 +25,11 @@ from daemon.archive.layout import MANIFESTS_NAME
 from daemon.archive.opening import LOCK_NAME
 from daemon.archive.pins import LIFECYCLES_NAME
 from daemon.archive.writer import NoRoomError
-from daemon.building import StoreBuilder, check_built
 from daemon.errors import (
     BadInputError,
     ConfigurationError,
     DaemonError,
+    DamagedStoreError,
     DiskFailedError,
     StoreLockedError,
 )
@@ -38,6 +38,9 @@ from daemon.journal.checkpoint import CHECKPOINT_NAME, BatchEnd
 from daemon.journal.clean import CLEAN_NAME
 from daemon.journal.disk import SURVIVABLE_ERRNOS, Disk
 from daemon.journal.segment import JOURNAL_NAME, SEGMENT_SIZE_BYTES
+from daemon.offline.building import StoreBuilder
+from daemon.offline.marks import Anchor
+from daemon.offline.verify import surveyed
 from protocol.backup import BackupError, BackupHeader, BackupReader, PinnedLifecycle
 from protocol.events import CommittedEvent, timestamp
 from protocol.progress import ProgressReporter
@@ -121,11 +124,9 @@ class Restore:
             identity = self._identity(builder, reader, keep_store_id=keep_store_id)
             builder.finish(identity, self._disk)
             self._reporter.stage(STAGES[1])
-            end = builder.end
-            for seq in check_built(self._disk, self._staging, end):
-                self._reporter.progress(seq / max(end.seq, 1), seq=seq)
+            self._check(builder.end)
             self._move_up()
-        return Restored(identity, end, builder.manifests, reader.log.seq)
+        return Restored(identity, builder.end, builder.manifests, reader.log.seq)
 
     def _build(self, builder: StoreBuilder, reader: BackupReader, readline: Readline) -> None:
         is_wanted = True
@@ -168,6 +169,19 @@ class Restore:
         if keep_store_id and header is not None:
             store_id = header.store_id
         return StoreIdentity(store_id, now, restored_from=origin)
+
+    def _check(self, end: BatchEnd) -> None:
+        """Read what was built from its first byte to its last, as `manifestd verify` does."""
+        findings = surveyed(self._disk, self._staging, Anchor(*end)).report.findings
+        if not findings:
+            return
+        if all(finding.file.startswith(f"{LIFECYCLES_NAME}/") for finding in findings):
+            raise self._bad(
+                f"of its lifecycles {findings[0].text()}; export the store anew, and leave no "
+                "line out"
+            )
+        reason = f"what was just written is not there: {findings[0].text()}"
+        raise DamagedStoreError(self._staging, reason)
 
     def _move_up(self) -> None:
         """Make the directory a store."""

@@ -9,29 +9,24 @@ Assume:   the directory is empty, nobody else looks at it, and the events were c
 Not here: where the directory is, and what it becomes (`restoring.py`).
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from daemon.archive.dirty import DirtyManifest
 from daemon.archive.identity import IDENTITY_NAME, StoreIdentity
 from daemon.archive.pins import LifecyclePins
-from daemon.archive.reader import ArchiveReader
 from daemon.archive.writer import ArchiveWriter
-from daemon.errors import DamagedStoreError
 from daemon.index import IndexFile
 from daemon.journal.batch import encode_batch
-from daemon.journal.batches import DamagedBatchError, read_batches
 from daemon.journal.checkpoint import NOTHING, BatchEnd, write_checkpoint
 from daemon.journal.clean import mark_clean
 from daemon.journal.disk import Disk, OperatingSystemDisk
 from daemon.journal.segment import (
     JOURNAL_NAME,
     SEGMENT_SIZE_BYTES,
-    list_segments,
     segment_path,
 )
-from protocol.events import GENESIS, CommittedEvent
+from protocol.events import CommittedEvent
 
 if TYPE_CHECKING:
     from protocol.replies import ManifestSummary
@@ -127,48 +122,3 @@ class StoreBuilder:
         self._disk.append(self._segment, batch.data)
         self._segment_size_bytes += len(batch.data)
         self.end = BatchEnd(events[-1].seq, batch.log_hash)
-
-
-def check_built(disk: Disk, directory: Path, end: BatchEnd) -> Iterator[int]:
-    """Read a store that was built from its first byte to its last; yield each seq that was checked.
-
-    Journal: every line, `seq`, `log_hash` up to `end`. Archive: every manifest's chain, its lines
-    the journal's, its snapshot what the events give.
-
-    Raises:
-        DamagedStoreError: what is there is not what was written.
-    """
-    log_hash, seq = GENESIS.encode(), 0
-    archive = ArchiveReader(disk, directory)
-    versions: dict[str, int] = {}
-    for first in list_segments(disk, directory):
-        path = segment_path(directory, first)
-        size_bytes = disk.size(path)
-
-        def read(offset: int, size: int, path: Path = path) -> bytes:
-            return disk.read(path, offset, size)
-
-        try:
-            for batch in read_batches(read, path, offset=0, end_offset=size_bytes, seq=seq + 1):
-                for event in batch.checked_events(log_hash):
-                    versions[event.core.manifest_id] = event.core.version
-                log_hash, seq = batch.header.log_hash, batch.header.last
-                yield seq
-        except DamagedBatchError as error:
-            raise DamagedStoreError(path, error.reason, seq=error.seq) from error
-    if (seq, log_hash) != end:
-        reason = f"the journal ends at seq {seq} instead of {end.seq}, or on another log_hash"
-        raise DamagedStoreError(directory, reason)
-    yield from _check_archive(archive, directory, versions)
-
-
-def _check_archive(
-    archive: ArchiveReader, directory: Path, versions: dict[str, int]
-) -> Iterator[int]:
-    for manifest_id, version in versions.items():
-        snapshot = archive.read_snapshot(manifest_id)
-        if snapshot != archive.rebuild(manifest_id, version):
-            reason = f"state.json of {manifest_id} is not what its events give"
-            raise DamagedStoreError(directory, reason)
-        assert snapshot is not None
-        yield snapshot.seq

@@ -48,7 +48,7 @@ PARTS: Final = (
     Part("kills under load", ("tests/end_to_end/test_kill.py",), 3),
     Part("power cuts", ("tests/end_to_end/test_power_cut.py",), 3),
     Part("every call", ("tests/crash/process/test_every_call.py",), 4),
-    Part("crash states", ("tests/crash/store",), 4),
+    Part("crash states", ("tests/crash/store/test_crash_states.py",), 4),
     Part("histories", ("tests/end_to_end/test_linearizability.py",), 2),
     Part("system-call traces", ("tests/crash/process/test_said_before_synced.py",), 1),
     Part("stored bytes", ("tests/crash/fuzz/test_stored_bytes.py",), 2),

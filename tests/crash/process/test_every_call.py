@@ -64,6 +64,7 @@ class Ending(NamedTuple):
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
     folder = tmp_path_factory.mktemp("ground")
     run_undisturbed(folder / "first", [])
+    assert len(list((folder / "first" / "journal").glob("*.jsonl"))) > 3
     found = [path.relative_to(folder / "first") for path in (folder / "first").rglob("*")]
     names = {".", *map(str, found), *(f"{name}.tmp" for name in map(str, found))}
     # A rename or an unlink leaves a name in its folder: the folder's path does not count for it.

@@ -68,8 +68,7 @@ class DirtyManifests:
         self._written: dict[str, DirtyManifest] = {}
         self._events = 0
         self._size_bytes = 0
-        for entry in restored:
-            self.restore(entry)
+        self.restore(restored)
 
     def __len__(self) -> int:
         """Return the number of manifests, a manifest in both generations counted twice."""

@@ -9,13 +9,12 @@ import pytest
 from manifestctl import RetryPolicy, SyncClient
 from manifestctl.testing import Daemon
 from protocol.errors import CommandIdReusedError, ImmutableError
-from tests.end_to_end.test_readme import ROOT, run, shell, steps_of
 from tests.support.manifestctl_process import runner
 from tests.support.manual_timer import until
 from tests.support.redactions import files_with
+from tests.support.transcripts import run, shell_environment, steps_of
 
-__all__ = ["shell"]
-
+ROOT = Path(__file__).parents[2]
 NAME = "io.github.acme/echo@1.0.0"
 SECRETS = (b"Ada Lovelace", b"+44 555 1234", b"12 St James")
 _TRANSCRIPT = re.compile(
@@ -96,9 +95,12 @@ def test_the_verb_waits_until_nothing_is_left(daemon: Daemon) -> None:
     run_verb("redact", NAME, "--version", "2", status=2)
 
 
-def test_the_operators_handbook_shows_what_happens(shell: dict[str, object]) -> None:
-    match = _TRANSCRIPT.search((Path(ROOT) / "docs/operations.md").read_text())
+def test_the_operators_handbook_shows_what_happens(daemon: Daemon, tmp_path: Path) -> None:
+    match = _TRANSCRIPT.search((ROOT / "docs/operations.md").read_text())
     assert match is not None, "the section on personal data has lost its transcript"
     steps = steps_of(match.group(1))
 
-    assert [(command, run(command, shell)) for command, _ in steps] == steps
+    environment = shell_environment(daemon.environ)
+    shown = [(command, run(command, tmp_path, environment)) for command, _ in steps]
+
+    assert shown == steps

@@ -13,7 +13,9 @@ from actors.course import Course, course_of, shown, stepped
 from protocol.canonical import (
     canonicalize,
     canonicalize_value,
+    check_values,
     document_digest,
+    loads,
     merge_patch,
     strict_loads,
 )
@@ -60,7 +62,7 @@ def create(case: Case) -> Decision:
     kind = (
         rules.kinds.get(request.kind)
         if request.kind is not None
-        else rules.kinds.recognise(msgspec.json.decode(document))
+        else rules.kinds.recognise(loads(document))
     )
     lifecycle = (
         rules.lifecycle_for(kind.name)
@@ -186,6 +188,7 @@ def _check_document(canonical_text: bytes) -> None:
         size = len(canonical_text)
         message = f"the document would have {size} bytes; at most {DOCUMENT_SIZE_MAX} are taken"
         raise TooLargeError(message, details={"limit": DOCUMENT_SIZE_MAX, "actual": size})
+    check_values(canonical_text)
 
 
 def comment(case: Case) -> Decision:

@@ -11,12 +11,17 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
+
 from actors.ports import EventStore
+from protocol.erasure import gone_from
 from protocol.errors import BadRequestError, CorruptError, HistoryCompactedError
 from protocol.events import (
     GENESIS,
     CommittedEvent,
     DamagedEventError,
+    digest_hex,
+    encode_payload,
     next_log_hash,
     read_event,
 )
@@ -77,6 +82,7 @@ async def verified(store: EventStore, row: ManifestSummary) -> int:
         CorruptError: with the place; also when the events end before the version in `row`.
     """
     manifest_id, prev, version, seq = row.manifest_id, GENESIS, 0, 0
+    remainders = _Remainders(manifest_id)
     async for events in chunks(store, manifest_id):
         for event in events:
             try:
@@ -90,6 +96,7 @@ async def verified(store: EventStore, row: ManifestSummary) -> int:
             if core.seq <= seq:
                 reason = f"{manifest_id}: seq {core.seq} of version {core.version} follows {seq}"
                 raise _corrupt(manifest_id, event, reason)
+            remainders.look_at(event)
             prev, version, seq = core.hash, core.version, core.seq
     if version < row.version:
         message = f"{manifest_id}: its events end after version {version}, not {row.version}"
@@ -123,6 +130,36 @@ async def log_hash_of_feed(store: EventStore, last_seq: int, kept: str | None) -
         message = f"the events up to seq {last_seq} do not give the log_hash that the journal has"
         raise CorruptError(message, suggestion="manifestd fsck", details={"seq": last_seq})
     return log_hash.decode()
+
+
+class _Remainders:
+    """What redactions left of payloads, held against what they said that they leave.
+
+    A redaction that is not carried out yet, or one whose event a restored store ends before, is no
+    contradiction.
+    """
+
+    def __init__(self, manifest_id: str) -> None:
+        self._manifest_id = manifest_id
+        self._left: dict[int, tuple[CommittedEvent, str]] = {}
+
+    def look_at(self, event: CommittedEvent) -> None:
+        """Take note of an event, and raise `CorruptError` for what an earlier one should not hold."""
+        payload, redacts = event.payload, event.core.redacts
+        if payload is None or payload.redacted is not msgspec.UNSET:
+            left = b"null" if payload is None else encode_payload(payload)
+            self._left[event.core.version] = (event, digest_hex(left))
+        if redacts is None or redacts.version not in self._left:
+            return
+        subject, digest = self._left[redacts.version]
+        is_less = not gone_from(subject.payload).issuperset(redacts.fields)
+        is_more = not gone_from(subject.payload).issubset(redacts.fields)
+        if digest != redacts.payload_digest and not is_less and not is_more:
+            reason = (
+                f"{self._manifest_id}: version {redacts.version} does not hold what its redaction "
+                f"by version {event.core.version} left"
+            )
+            raise _corrupt(self._manifest_id, subject, reason)
 
 
 def _corrupt(manifest_id: str, event: CommittedEvent, reason: str) -> CorruptError:

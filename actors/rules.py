@@ -6,6 +6,7 @@ from typing import Final, NamedTuple, Self
 
 import msgspec
 
+from protocol.canonical import loads
 from protocol.errors import ManifestInvalidError
 from protocol.kinds import KindRegistry, Problem
 from protocol.lifecycle.lifecycle import Lifecycle
@@ -80,7 +81,7 @@ class Rules:
     def document(self, state: StateSnapshot) -> object:
         """Return the manifest's document as Python has it; do not change it. Remembers the last."""
         if state.document is not self._decoded[0]:
-            self._decoded = (state.document, msgspec.json.decode(state.document))
+            self._decoded = (state.document, loads(state.document))
         return self._decoded[1]
 
     def urn(self, state: StateSnapshot) -> str:

@@ -23,9 +23,9 @@ from protocol.limits import TOKEN_SIZE_MAX
 from protocol.principals import Peer
 from protocol.replies import Usage
 
-IN_FLIGHT_MAX: Final = 8192  # Half a second's work of a slow machine.
+IN_FLIGHT_MAX: Final = 4096  # A batch of the journal takes them all: a tenth of a second of work.
 IN_FLIGHT_BYTES_MAX: Final = 64 << 20  # As much as may wait for the journal.
-LARGE_SIZE: Final = 8 << 10  # Bytes; smaller ones are bounded by their number: 64 MiB of them.
+LARGE_SIZE: Final = 8 << 10  # Bytes; smaller ones are bounded by their number: 32 MiB of them.
 RETRY_AFTER_MS: Final = 200  # Half of what is under way is answered by then.
 ACCOUNTS_MAX: Final = 4096  # Then those who have nothing under way are forgotten.
 EXEMPT: Final = frozenset({Health, Probe, Status, Whoami})  # Answered at once, by few.

@@ -24,6 +24,7 @@ from daemon.admission import Admission, Bounds
 from daemon.archive.opening import LOCK_NAME
 from daemon.backup import Backups
 from daemon.configuration import Configuration, impersonators, rate_limit, store_settings
+from daemon.connections import ConnectionLimit, raise_descriptor_limit
 from daemon.errors import (
     ConfigurationError,
     DaemonError,
@@ -45,7 +46,7 @@ from daemon.store import FileStore
 from daemon.transport.identity import Identity
 from daemon.transport.publisher import EventSocket
 from daemon.transport.router import CommandSocket
-from daemon.transport.sockets import Context, make_context, refuse_if_taken
+from daemon.transport.sockets import Context, check_endpoint, make_context, refuse_if_taken
 from protocol.errors import CorruptError
 from protocol.progress import Clock, ProgressReporter
 
@@ -103,6 +104,7 @@ class Application:
             DaemonError: the daemon cannot start. A failure later ends the process from within.
         """
         self._listen_to_signals()
+        raise_descriptor_limit()
         self._refuse_if_locked()
         context = make_context()
         publisher = None
@@ -177,11 +179,17 @@ class Application:
     async def _serve(self, context: Context, publisher: EventSocket, store: FileStore) -> None:
         """Answer until told to stop, then finish what was accepted."""
         engine = Engine(store, self._rules, publisher=publisher)
-        router = self._router = self._open_router(context, engine, store, publisher)
+        daemon = self._configuration.daemon
+        paths = [str(check_endpoint(one)) for one in (*daemon.commands, *daemon.events)]
+        loop = asyncio.get_running_loop()
+        maximum = self._configuration.limits.connections
+        connected = ConnectionLimit(paths, maximum, loop.call_later)
+        router = self._router = self._open_router(context, engine, store, publisher, connected)
         try:
             async with engine.run():
                 publisher.start(lambda: store.last_seq, time.time_ns)
                 router.start()
+                connected.start()
                 self._say_ready(store)
                 await self._stop.wait()
                 await self._drain(engine, router, store)
@@ -192,6 +200,7 @@ class Application:
         except* CorruptError as group:
             raise DamagedStoreError(self._directory, str(group.exceptions[0])) from group
         finally:
+            connected.stop()
             router.close(LINGER_MS)
 
     def _open_router(
@@ -200,6 +209,7 @@ class Application:
         engine: Engine,
         store: FileStore,
         publisher: EventSocket,
+        connected: ConnectionLimit,
     ) -> CommandSocket:
         daemon = self._configuration.daemon
         service = Service(
@@ -212,7 +222,7 @@ class Application:
             backups=Backups(
                 store, OperatingSystemDisk(), self._directory, published(publisher), CLOCK
             ),
-            usage=lambda: self._admission.usage,
+            usage=lambda: {**self._admission.usage, **connected.usage},
         )
         router = CommandSocket(context, daemon.commands, self._admission, service)
         return router

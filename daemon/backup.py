@@ -85,7 +85,7 @@ class Backups:
         return await self._page(request, request.upto_seq)
 
     async def _open(self, request: Backup) -> BackupResult:
-        seq, log_hash = self._store.last_seq, self._store.log_hash
+        seq, log_hash = self._store.end
         self._follow(request.token, seq)
         lifecycles = await self._store.pinned_lifecycles()
         return BackupResult(
@@ -93,7 +93,7 @@ class Backups:
             seq=seq,
             next_seq=1,
             events=[],
-            log_hash=log_hash,
+            log_hash=log_hash.decode(),
             lifecycles={name: msgspec.Raw(one) for name, one in lifecycles.items()},
         )
 

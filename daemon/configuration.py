@@ -9,7 +9,7 @@ Promise:  a key that nobody reads is an error that names the nearest one that so
     [roles]   approver = ["alice", "bob"]           the first assignment ends "everybody may"
     [store]   feed_retention_age = "90d", feed_retention_events, feed_retention_bytes, segment_bytes
     [kinds.plugin] schema = "plugin.json", urn = "{name}@{version}", validation = "full"
-    [limits]  in_flight, in_flight_bytes, rate = "100/s", burst; [limits.principals.ci] rate, burst
+    [limits]  connections, in_flight, in_flight_bytes, rate = "100/s", burst; [limits.principals.ci] rate, burst
     [lifecycles] files = ["review.toml"], default = "manifest@1", by_kind = { agent = "review@1" }
 
 Not here: what the files that it names hold, and whether its roles exist (`rulebook.py`).
@@ -25,6 +25,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from daemon.admission import IN_FLIGHT_BYTES_MAX, IN_FLIGHT_MAX
+from daemon.connections import CONNECTIONS_MAX
 from daemon.errors import ConfigurationError
 from daemon.journal.retention import Retention
 from daemon.journal.segment import SEGMENT_SIZE_BYTES
@@ -99,6 +100,7 @@ class PrincipalSection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True)
 class LimitsSection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What is let in: requests under way at once, and writes of each principal, such as "100/s"."""
 
+    connections: Count = CONNECTIONS_MAX
     in_flight: Count = IN_FLIGHT_MAX
     in_flight_bytes: Annotated[int, msgspec.Meta(ge=2 * REQUEST_SIZE_MAX)] = IN_FLIGHT_BYTES_MAX
     rate: str | None = None

@@ -113,7 +113,7 @@ class FileStore:
             opened,
             StoreParts(self._dirty, self._journal, self._reads),
             retention=settings.retention,
-            timer=loop if timer is None else timer,
+            timer=timer or loop,
             last_seq=lambda: self._recent.last_seq,
             on_failed=self._fail,
         )
@@ -231,6 +231,11 @@ class FileStore:
         return self._recent.last_seq
 
     @property
+    def end(self) -> BatchEnd:
+        """The seq of the last durable event, and the log hash after it."""
+        return BatchEnd(self._journal.durable_seq, self._journal.log_hash)
+
+    @property
     def log_hash(self) -> str:
         """See `EventStore`."""
         return self._journal.log_hash.decode()
@@ -314,15 +319,13 @@ class FileStore:
                     self._archiver,
                     self._housekeeping,
                     self._opened.reserve,
-                    self._end,
+                    lambda: self.end,
+                    self._fail,
                 )
         finally:
             await self._archiver.stop()
             self._opened.index_file.close()
             self._disk.unlock(self._opened.lock)
-
-    def _end(self) -> BatchEnd:
-        return BatchEnd(self.last_seq, self._journal.log_hash)
 
     def _refusal(self, event: NewEvent, expected: Position) -> AppendRefusal | None:
         error = self._unwritable()
@@ -342,8 +345,7 @@ class FileStore:
 
     def _unwritable(self) -> CommandError | None:
         if self._failure is not None:
-            message = f"the store has failed: {self._failure}"
-            return UnavailableError(message)
+            return UnavailableError(f"the store has failed: {self._failure}")
         if self._closing is not None:
             return ShuttingDownError("the daemon is shutting down; nothing was written")
         refusal = self._journal.refusal()
@@ -352,8 +354,7 @@ class FileStore:
         if not self._dirty.holds(1.0):
             return None
         if self._archiver.no_room is not None:
-            message = f"no room to archive: {self._archiver.no_room}; free some"
-            return StorageFullError(message)
+            return StorageFullError(f"no room to archive: {self._archiver.no_room}; free some")
         return OverloadedError.full(
             "the queue of the archive", limit=len(self._dirty), retry_after_ms=RETRY_AFTER_MS
         )

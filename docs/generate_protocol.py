@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from protocol import commands, events, limits, record, replies, timers
+from protocol import commands, events, limits, record, redaction, replies, timers
 from protocol.errors import ERROR_CLASSES, ErrorBody
 
 PATH: Final = Path(__file__).resolve().with_name("protocol.md")
@@ -98,7 +98,7 @@ subscribers and `history` and `feed` carry the same bytes.
 ```
 line   := {"seq":N,  core  ,"hash":"H","payload":  payload  ,"crc":"C"}
 core   := "event_id":…,…,"prev":"P"       H = sha256 of these bytes, 64 lower-case hex digits
-payload                                   sha256 of these bytes is payload_digest; null: redacted
+payload                                   sha256 of these bytes is payload_digest, unless redacted
 C      := crc32 of every byte before the comma of ,"crc"; 8 lower-case hex digits
 ```
 
@@ -110,6 +110,13 @@ will happen to it by itself. What a timer causes is by the principal `manifestd`
 `"cause":"timer"`, the timer's
 `event` (`after.STATE.N`), and its id as `command_id`. Where guards refused, `to` is `from`, and
 the payload's `reason` says why; the timer is gone.
+
+Personal data can be taken out of a payload afterwards (`redact`): then it is `null`, or its `redacted`
+names the fields that are gone (`context`, `document`, `reason`), its `salt` is empty, and `payload_digest` is still that of what was
+there before. `hash` and `prev` stay; only `payload` and `crc` are others. A later event of the same manifest, of type
+`redacted`, says so in `redacts`: the `version`, the `fields`, and `payload_digest`, the sha256 of what is left.
+`members` stands for the members of the context that are gone: sha256 over the `event_id` of the `redacted` event, a newline and the
+name. Whoever replays events takes the same things out of his state when he meets it.
 
 """
 
@@ -238,6 +245,9 @@ def _events() -> Iterator[str]:
         field = fields[name]
         absent = "" if field.required else "left out where it says nothing"
         yield f"| `{field.encode_name}` | {type_text(field.type)} | {absent} |"
+    yield "\n### Redaction\n"
+    yield f"{_prose(redaction.Redaction)}\n"
+    yield from _rows(_fields(redaction.Redaction), defaults=False)
     yield "\n### Payload\n"
     yield f"{_prose(events.Payload)}\n"
     yield from _rows(_fields(events.Payload), defaults=False)

@@ -157,6 +157,27 @@ class Client(Connection):
         request = ops.Comment(manifest_id=manifest_id, text=text, **options)
         return await self.exchange(request, replies.TransitionResult)
 
+    async def redact(
+        self,
+        manifest_id: str,
+        *,
+        version: int,
+        reason: str,
+        field: ops.RedactedField = "all",
+        force: bool = False,
+        **options: Unpack[WriteOptions],
+    ) -> replies.TransitionResult:
+        """Take personal data out of one version, for good; `status` says when it is gone."""
+        request = ops.Redact(
+            manifest_id=manifest_id,
+            version=version,
+            field=field,
+            reason=reason,
+            force=force,
+            **options,
+        )
+        return await self.exchange(request, replies.TransitionResult)
+
     async def migrate(
         self,
         manifest_id: str,

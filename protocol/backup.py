@@ -26,6 +26,7 @@ import msgspec
 
 from protocol.errors import ManifestdError
 from protocol.events import GENESIS, CommittedEvent, DamagedEventError, next_log_hash
+from protocol.identifiers import is_manifest_id
 from protocol.limits import MESSAGE_SIZE_MAX
 
 FORMAT: Final = 1
@@ -110,7 +111,12 @@ class LogCheck:
         if event.seq != self.seq + 1:
             return f"seq {event.seq} stands where seq {self.seq + 1} belongs"
         core = event.core
-        head = self._heads.get(core.manifest_id, _Head(0, GENESIS))
+        head = self._heads.get(core.manifest_id)
+        if head is None:
+            # Whoever forged a file could else name a folder outside of the store.
+            if not is_manifest_id(core.manifest_id):
+                return f"{core.manifest_id!r} is no id of a manifest"
+            head = _Head(0, GENESIS)
         if core.version != head.version + 1:
             return (
                 f"version {core.version} of {core.manifest_id} stands where version "

@@ -15,7 +15,15 @@ from typing import Any, Final
 
 import msgspec
 
-from protocol.canonical import check_depth, check_members, check_value, strict_loads
+from protocol.canonical import (
+    check_depth,
+    check_members,
+    check_value,
+    check_values,
+    loads,
+    read_float,
+    strict_loads,
+)
 from protocol.commands import OPS, AnyRequest
 from protocol.errors import (
     BadRequestError,
@@ -27,6 +35,7 @@ from protocol.errors import (
     error_from_body,
 )
 from protocol.limits import REQUEST_SIZE_MAX
+from protocol.messagepack import MAPS, json_from_messagepack
 
 
 class Format(StrEnum):
@@ -36,9 +45,10 @@ class Format(StrEnum):
     MSGPACK = "msgpack"
 
 
-_decoder: Final[msgspec.json.Decoder[AnyRequest]] = msgspec.json.Decoder(AnyRequest)
+_decoder: Final[msgspec.json.Decoder[AnyRequest]] = msgspec.json.Decoder(
+    AnyRequest, float_hook=read_float
+)
 _encoder: Final = msgspec.json.Encoder()
-_MSGPACK_STARTS: Final = frozenset([*range(0x80, 0x90), 0xDE, 0xDF])
 _LONG_NUMBER: Final = re.compile(rb"\d{16}")
 _UNKNOWN_MEMBER: Final = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
 _MISSING_MEMBER: Final = re.compile(r"missing required field `(.*)`", re.DOTALL)
@@ -47,7 +57,7 @@ _PLACE: Final = re.compile(r" - at `\$(.*)`$", re.DOTALL)
 
 def format_of(body: bytes) -> Format:
     """Return the format that a reply to `body` should have; JSON where `body` is neither."""
-    return Format.MSGPACK if body[:1] and body[0] in _MSGPACK_STARTS else Format.JSON
+    return Format.MSGPACK if body[:1] and body[0] in MAPS else Format.JSON
 
 
 def decode_request(body: bytes) -> AnyRequest:
@@ -55,14 +65,16 @@ def decode_request(body: bytes) -> AnyRequest:
 
     Raises:
         BadRequestError: it is no request; the message says what is wrong and where.
-        TooLargeError: it is over `REQUEST_SIZE_MAX` bytes.
+        TooLargeError: it is over `REQUEST_SIZE_MAX` bytes, or holds over `VALUES_MAX` values.
         UnknownOpError: `op` is not in the table.
     """
     if len(body) > REQUEST_SIZE_MAX:
         message = f"the request has {len(body)} bytes; at most {REQUEST_SIZE_MAX} are taken"
         raise TooLargeError(message, details={"limit": REQUEST_SIZE_MAX, "actual": len(body)})
     if format_of(body) is Format.MSGPACK:
-        body = _json_from_msgpack(body)
+        body = json_from_messagepack(body)
+    else:
+        check_values(body)
     try:
         request = _decoder.decode(body)
         # Nothing that was read is longer when written again, but for numbers in a context.
@@ -90,7 +102,7 @@ def _check_whole(body: bytes) -> None:
     """Find members that occur twice, also in the documents that are not decoded yet."""
     check_depth(body)
     try:
-        encoded = _encoder.encode(msgspec.json.decode(body))
+        encoded = _encoder.encode(loads(body))
     except (msgspec.MsgspecError, UnicodeDecodeError):
         strict_loads(body)  # A document holds what only this parser takes; `canonicalize` will say.
     else:
@@ -184,71 +196,3 @@ def decode_reply(body: bytes, result_type: type[msgspec.Struct]) -> Any:  # noqa
 
 def _msgpack_from_json(body: bytes) -> bytes:
     return msgspec.msgpack.encode(msgspec.json.decode(body))
-
-
-def _json_from_msgpack(body: bytes) -> bytes:
-    try:
-        value = msgspec.msgpack.decode(body)
-        again = msgspec.msgpack.encode(value)
-        as_json = _encoder.encode(value)
-        # Bytes, dates, NaN and names that are no strings do not come back as they were.
-        if msgspec.msgpack.encode(msgspec.json.decode(as_json)) != again:
-            check_value(value)
-            message = "the request is not MessagePack that JSON could say"
-            raise BadRequestError(message)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError) as error:
-        message = f"the request is not MessagePack that JSON could say: {error}"
-        raise BadRequestError(message) from error
-    if again != body:
-        _refuse_duplicates(body)
-    return as_json
-
-
-def _fixed_size(code: int) -> int:
-    if code <= 0x7F or code >= 0xE0 or code in (0xC0, 0xC2, 0xC3):  # noqa: PLR2004 (small number)
-        return 1
-    if 0xA0 <= code <= 0xBF:  # noqa: PLR2004 (short text)
-        return 1 + (code & 0x1F)
-    return {0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9}.get(
-        code, {0xCA: 5, 0xCB: 9}.get(code, 0)
-    )
-
-
-# By a value's first byte (https://github.com/msgpack/msgpack/blob/master/spec.md): its whole size,
-# 0 where that takes more to know; and how many bytes say how much follows.
-_FIXED_SIZES: Final = tuple(map(_fixed_size, range(256)))
-_LENGTH_WIDTHS: Final = {0xD9: 1, 0xDA: 2, 0xDB: 4, 0xDC: 2, 0xDD: 4, 0xDE: 2, 0xDF: 4}
-_TEXTS: Final = frozenset({0xD9, 0xDA, 0xDB})
-_MAPS: Final = _MSGPACK_STARTS
-
-
-def _refuse_duplicates(body: bytes) -> None:
-    """Raise `BadRequestError` for a map that has a name twice in `body`, valid MessagePack."""
-    at, left, names = 0, 1, None  # `left` values are to come in this map or list.
-    outer: list[tuple[int, set[bytes] | None]] = []
-    while left or outer:
-        if not left:
-            left, names = outer.pop()
-            continue
-        code = body[at]
-        start, size = at + 1, _FIXED_SIZES[code]
-        if not size:
-            width = _LENGTH_WIDTHS.get(code, 0)
-            start += width
-            length = int.from_bytes(body[at + 1 : start]) if width else code & 0xF
-            if code not in _TEXTS:
-                outer.append((left - 1, names))
-                at = start
-                is_map = code in _MAPS
-                left, names = length << is_map, set() if is_map and length > 1 else None
-                continue
-            size = 1 + width + length
-        if names is not None and not left & 1:  # Names and values take turns.
-            name = body[start : at + size]
-            if name in names:
-                text = name.decode()[:80]
-                message = f"member {text!r} occurs twice in one object; keep one of them"
-                raise BadRequestError(message)
-            names.add(name)
-        at += size
-        left -= 1

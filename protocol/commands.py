@@ -25,6 +25,8 @@ Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_SIZE_MAX)]
 Digest = Annotated[str, msgspec.Meta(max_length=80)]
 ProbeToken = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16,64}\Z")]
 
+RedactedField = Literal["reason", "context", "document", "all"]
+
 ABSENT: Final = msgspec.Raw(b"")  # A document that was not sent; `null` would be one that was.
 
 
@@ -117,7 +119,7 @@ class Redact(Write, tag="redact", kw_only=True):
     """
 
     version: Annotated[int, msgspec.Meta(ge=1, lt=1 << 53)]
-    field: Literal["reason", "context", "document", "all"] = "all"
+    field: RedactedField = "all"
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_SIZE_MAX)]
     force: bool = False
 

@@ -22,6 +22,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from protocol.canonical import read_float
 from protocol.errors import ManifestdError
 from protocol.redaction import CONTEXT, DOCUMENT, FIELDS, REASON, Redaction
 from protocol.timers import Timer
@@ -118,7 +119,7 @@ class Event(EventCore, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 _core_encoder: Final = msgspec.json.Encoder()
-_event_decoder: Final = msgspec.json.Decoder(Event)
+_event_decoder: Final = msgspec.json.Decoder(Event, float_hook=read_float)
 
 
 def encode_payload(payload: Payload) -> bytes:

@@ -4,6 +4,10 @@ from typing import Final
 
 REQUEST_SIZE_MAX: Final = 1 << 20  # One request. A manifest of that size is somebody's mistake.
 MESSAGE_SIZE_MAX: Final = 4 << 20  # libzmq closes a connection that sends a larger frame.
+# Values in one request or document: numbers, texts, lists, objects. Every one costs microseconds in
+# validators and guards, and a megabyte has room for half a million: seconds in which nobody else is
+# served. The largest real manifests have two thousand.
+VALUES_MAX: Final = 1 << 14
 DEPTH_MAX: Final = 64  # Nesting of any JSON we read: recursion on hostile input has to end.
 INTEGER_MAX: Final = (1 << 53) - 1  # RFC 8785 and RFC 7493: beyond it, numbers lose digits.
 

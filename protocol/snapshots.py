@@ -13,12 +13,14 @@ from typing import Any, Final
 
 import msgspec
 
+from protocol.canonical import read_float
 from protocol.errors import ManifestdError
 from protocol.events import (
     GENESIS,
     CommittedEvent,
     EventCore,
     EventType,
+    Payload,
     StateName,
     state_names,
 )
@@ -97,7 +99,7 @@ class StateSnapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
-_decoder: Final = msgspec.json.Decoder(StateSnapshot)
+_decoder: Final = msgspec.json.Decoder(StateSnapshot, float_hook=read_float)
 
 
 def encode_snapshot(snapshot: StateSnapshot) -> bytes:
@@ -137,10 +139,7 @@ def apply(state: StateSnapshot | None, committed: CommittedEvent) -> StateSnapsh
         raise unknown(core, f"type {core.type!r}")
     record = _record_of(state)
     change(record, core, payload)
-    if core.actions:
-        run_actions(record, core, payload)
-    if payload is not None and payload.context:
-        record.add_context(core, payload.context)
+    _go_on(record, core, payload)
     urn = state.urn if core.urn is None else core.urn
     return StateSnapshot(
         manifest_id=core.manifest_id,
@@ -171,6 +170,14 @@ def apply(state: StateSnapshot | None, committed: CommittedEvent) -> StateSnapsh
     )
 
 
+def _go_on(record: Record, core: EventCore, payload: Payload | None) -> None:
+    """Do what an event does whatever its type is."""
+    if core.actions:
+        run_actions(record, core, payload)
+    if payload is not None and payload.context:
+        record.add_context(core, payload.context)
+
+
 def _record_of(state: StateSnapshot) -> Record:
     record = Record(
         state.contributors,
@@ -196,10 +203,7 @@ def _created(committed: CommittedEvent) -> StateSnapshot:
         raise unknown(core, f"type {core.type!r} as a first event")
     document = NO_DOCUMENT if payload is None else payload.data
     record = Record(with_people((), core), document, core.digest)
-    if core.actions:
-        run_actions(record, core, payload)
-    if payload is not None and payload.context:
-        record.add_context(core, payload.context)
+    _go_on(record, core, payload)
     return StateSnapshot(
         manifest_id=core.manifest_id,
         kind=core.kind,

@@ -144,9 +144,16 @@ class Archiver:
                 return
             try:
                 await work()
+            except NoRoomError:
+                raise
             except DaemonError as error:
                 self._fail(error)
                 raise
+            except Exception as error:
+                log.exception("the archive stops after a fault of ours")
+                failure = DaemonError("the archive stopped; see the log")
+                self._fail(failure)
+                raise failure from error
 
     async def stop(self) -> None:
         """Start nothing more, and wait for what is being written."""

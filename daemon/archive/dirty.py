@@ -60,12 +60,15 @@ class DirtyManifest:
 class DirtyManifests:
     """All unarchived manifests of a store. Belongs to the event loop's thread."""
 
-    def __init__(self, limits: DirtyLimits = DIRTY_LIMITS) -> None:
+    def __init__(
+        self, limits: DirtyLimits = DIRTY_LIMITS, restored: Iterable[DirtyManifest] = ()
+    ) -> None:
         self._limits = limits
         self._collected: dict[str, DirtyManifest] = {}
         self._written: dict[str, DirtyManifest] = {}
         self._events = 0
         self._size_bytes = 0
+        self.restore(restored)
 
     def __len__(self) -> int:
         """Return the number of manifests, a manifest in both generations counted twice."""

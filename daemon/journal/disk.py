@@ -13,10 +13,14 @@ import ctypes
 import errno
 import fcntl
 import os
+import time
 from pathlib import Path
 from typing import Final, Protocol
 
 # Errors of a write that mean "no room" or "not now"; nothing is wrong with the disk (design 3).
+_NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
+DESCRIPTOR_WAIT_S: Final = 0.005  # `daemon.connections` looks every 20 ms then.
+DESCRIPTOR_WAITS: Final = 1000  # Five seconds.
 SURVIVABLE_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 
 
@@ -102,11 +106,11 @@ class OperatingSystemDisk:
         """See `Disk`."""
         flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         flags |= os.O_CREAT | os.O_EXCL if create else 0
-        return _OperatingSystemFile(os.open(path, flags, 0o640))
+        return _OperatingSystemFile(_open(path, flags))
 
     def read(self, path: Path, offset: int = 0, size: int = -1) -> bytes:
         """See `Disk`."""
-        with path.open("rb", buffering=0) as file:
+        with open(path, "rb", buffering=0, opener=_open) as file:
             if offset:
                 file.seek(offset)
             data: bytes = file.read(size) or b""
@@ -145,7 +149,7 @@ class OperatingSystemDisk:
         return self._write(path, data, os.O_APPEND)
 
     def _write(self, path: Path, data: bytes, how: int) -> int:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how, 0o640)
+        descriptor = _open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how)
         try:
             size = os.lseek(descriptor, 0, os.SEEK_END) if how == os.O_APPEND else 0
             _write_all(descriptor, data)
@@ -163,7 +167,7 @@ class OperatingSystemDisk:
 
     def cut(self, path: Path, size: int) -> None:
         """See `Disk`."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        descriptor = _open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.ftruncate(descriptor, size)
             os.fdatasync(descriptor)
@@ -172,7 +176,7 @@ class OperatingSystemDisk:
 
     def allocate(self, path: Path, size: int) -> None:
         """See `Disk`."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        descriptor = _open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC)
         try:
             os.posix_fallocate(descriptor, 0, size)
             os.fsync(descriptor)
@@ -182,7 +186,7 @@ class OperatingSystemDisk:
     def write_durably(self, path: Path, data: bytes) -> None:
         """See `Disk`."""
         temporary = path.with_name(f"{path.name}.tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        descriptor = _open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
         try:
             _write_all(descriptor, data)
             os.fsync(descriptor)
@@ -193,7 +197,7 @@ class OperatingSystemDisk:
 
     def sync_directory(self, path: Path) -> None:
         """See `Disk`."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = _open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
         finally:
@@ -201,7 +205,7 @@ class OperatingSystemDisk:
 
     def sync_filesystem(self, path: Path) -> None:
         """See `Disk`. Linux reports write errors from syncfs since 5.8 (man 2 syncfs)."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = _open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             if self._libc.syncfs(descriptor) != 0:
                 code = ctypes.get_errno()
@@ -211,7 +215,7 @@ class OperatingSystemDisk:
 
     def lock(self, path: Path) -> int:
         """See `Disk`."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        descriptor = _open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -222,6 +226,21 @@ class OperatingSystemDisk:
     def unlock(self, descriptor: int) -> None:
         """See `Disk`."""
         os.close(descriptor)
+
+
+def _open(path: Path | str, flags: int) -> int:
+    """Open a file; where there is no descriptor left, wait until connections have given some back.
+
+    To wait is right here: nothing is wrong with the disk, and all of this runs in threads.
+    """
+    for _ in range(DESCRIPTOR_WAITS):
+        try:
+            return os.open(path, flags, 0o640)
+        except OSError as error:
+            if error.errno not in _NO_DESCRIPTORS:
+                raise
+            time.sleep(DESCRIPTOR_WAIT_S)
+    return os.open(path, flags, 0o640)
 
 
 class _OperatingSystemFile:

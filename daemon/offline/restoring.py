@@ -16,10 +16,11 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from actors.ports import LifecycleChangedError
 from daemon.archive.identity import IDENTITY_NAME, RESTORING_NAME, StoreIdentity
 from daemon.archive.layout import MANIFESTS_NAME
 from daemon.archive.opening import LOCK_NAME
@@ -113,19 +114,28 @@ class Restore:
             BadInputError: the lines are damaged or incomplete; there is no store.
             DiskFailedError: a write failed; there is no store.
         """
-        with self._locked(), self._disk_errors():
-            self._clear()
-            self._disk.make_directory(self._staging)
-            self._disk.sync_directory(self._directory)
-            builder = StoreBuilder(self._staging, segment_size_bytes=self._segment_size_bytes)
-            reader = BackupReader(needs_header=needs_header)
-            self._reporter.stage(STAGES[0])
-            self._build(builder, reader, readline)
-            identity = self._identity(builder, reader, keep_store_id=keep_store_id)
-            builder.finish(identity, self._disk)
-            self._reporter.stage(STAGES[1])
-            self._check(builder.end)
-            self._move_up()
+        with self._locked():
+            try:
+                with self._disk_errors():
+                    return self._run(readline, needs_header, keep_store_id)
+            except (BadInputError, NoRoomToRestoreError):
+                with suppress(OSError):  # Else the next restore does it.
+                    self._clear()
+                raise
+
+    def _run(self, readline: Readline, needs_header: bool, keep_store_id: bool) -> Restored:  # noqa: FBT001
+        self._clear()
+        self._disk.make_directory(self._staging)
+        self._disk.sync_directory(self._directory)
+        builder = StoreBuilder(self._staging, segment_size_bytes=self._segment_size_bytes)
+        reader = BackupReader(needs_header=needs_header)
+        self._reporter.stage(STAGES[0])
+        self._build(builder, reader, readline)
+        identity = self._identity(builder, reader, keep_store_id=keep_store_id)
+        builder.finish(identity, self._disk)
+        self._reporter.stage(STAGES[1])
+        self._check(builder.end)
+        self._move_up()
         return Restored(identity, builder.end, builder.manifests, reader.log.seq)
 
     def _build(self, builder: StoreBuilder, reader: BackupReader, readline: Readline) -> None:
@@ -145,6 +155,11 @@ class Restore:
             builder.flush()
         except BackupError as error:
             raise self._bad(str(error)) from error
+        except LifecycleChangedError as error:
+            reason = (
+                f"line {reader.line}: the lifecycle {error.name} is there twice, with two contents"
+            )
+            raise self._bad(reason) from error
         except ReplayError as error:
             raise self._bad(f"line {reader.line} or before it: {error}") from error
         self._check_target(reader.log.seq)

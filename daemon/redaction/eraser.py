@@ -27,7 +27,7 @@ from daemon.journal.batch import encode_lines
 from daemon.journal.batches import DamagedBatchError, read_batches, read_from
 from daemon.journal.disk import Disk
 from daemon.journal.rewriting import write_temporary
-from daemon.journal.segment import list_segments, segment_path, temporary_path
+from daemon.journal.segment import JOURNAL_NAME, list_segments, segment_path, temporary_path
 from daemon.redaction.pending import Erasure
 from protocol.erasure import erased
 from protocol.events import CommittedEvent, DamagedEventError
@@ -100,13 +100,10 @@ def erase_from_journal(
             continue
         if content != segment:
             write_temporary(disk, path, content)
-            exchange(first, partial(_put_in_place, disk, path))
+            exchange(first, partial(disk.replace, temporary_path(path), path))
+    # Also where nothing was to be done: who did it may have been killed before his sync.
+    disk.sync_directory(data_directory / JOURNAL_NAME)
     return damaged
-
-
-def _put_in_place(disk: Disk, path: Path) -> None:
-    disk.replace(temporary_path(path), path)
-    disk.sync_directory(path.parent)
 
 
 def _by_segment(disk: Disk, data_directory: Path, seqs: Iterable[int]) -> dict[int, set[int]]:

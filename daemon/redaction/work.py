@@ -83,8 +83,12 @@ class ErasureWork:
 
         for erasure in _on_disk(work):
             log.info("redacted version %d of %s", erasure.version, erasure.manifest_id)
+        if done:
+            _on_disk(self._warn_of_quarantine)
+
+    def _warn_of_quarantine(self) -> None:
         kept = self._disk.list_names(self._directory / QUARANTINE_NAME)
-        if done and kept:
+        if kept:
             log.warning(
                 "%s/ holds %d files, which may hold what was redacted: look at them",
                 QUARANTINE_NAME,

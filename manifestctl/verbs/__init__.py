@@ -19,6 +19,7 @@ SUMMARIES: Final[dict[str, tuple[str, str]]] = {
     "restore": ("step", "take a deprecation, supersession or withdrawal back"),
     "revert": ("write", "undo the last step"),
     "comment": ("write", "leave a remark"),
+    "redact": ("redact", "take personal data out of one version, for good"),
     "transition": ("step", "take any step of the lifecycle"),
     "get": ("read", "show a manifest, now or in the past"),
     "list": ("read", "list manifests by state, kind, author, or what you can do"),

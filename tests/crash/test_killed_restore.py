@@ -192,16 +192,25 @@ def test_a_full_disk_makes_no_store_and_says_so(tmp_path: Path) -> None:
         restore(FullDisk(), tmp_path)
 
     assert isinstance(caught.value, DaemonError)
-    assert "was not finished" in opened_as(tmp_path)
+    assert is_empty(tmp_path)
     restore(DyingDisk(), tmp_path)
     assert opened_as(tmp_path) == "whole"
+
+
+def test_one_lifecycle_with_two_contents_makes_no_store(tmp_path: Path) -> None:
+    other = lifecycle_line(DEFAULT_LIFECYCLE, b'{"id":"manifest"}') + b"\n"
+
+    with pytest.raises(BadInputError, match="line 2: the lifecycle manifest@1 is there twice"):
+        restore(DyingDisk(), tmp_path, lines().replace(b"\n", b"\n" + other, 1))
+
+    assert is_empty(tmp_path)
 
 
 def test_events_without_the_lifecycle_that_they_name_make_no_store(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"manifest@1\.json: it is missing"):
         restore(DyingDisk(), tmp_path, lines(with_lifecycle=False))
 
-    assert "was not finished" in opened_as(tmp_path)
+    assert is_empty(tmp_path)
 
 
 @pytest.mark.parametrize("place", ["journal", "events.log", "state.json"])

@@ -6,11 +6,15 @@ import signal
 import subprocess
 import threading
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import pytest
 
+from manifestctl.command_line import main as manifestctl_main
 from manifestctl.testing import Daemon
-from tests.support.manifestctl_process import PROGRAM, Run
+from tests.support.daemon_process import DaemonProcess, short_folder
+from tests.support.manifestctl_process import PROGRAM, Run, runner
 
 EVENT = b'{"seq":'
 
@@ -23,6 +27,11 @@ def fill(daemon: Daemon, count: int, prefix: str = "m") -> None:
             client.create({"name": name, "version": "1.0.0"}, kind="agent", principal="author-7")
             if number % 2:
                 client.submit(f"{name}@1.0.0", principal="author-7")
+
+
+def backup(daemon: Daemon, file: Path) -> None:
+    where = ["--commands", daemon.commands, "--events", daemon.events]
+    assert manifestctl_main(["backup", str(file), *where]) == 0
 
 
 def events_of(file: Path) -> list[bytes]:
@@ -54,14 +63,8 @@ def test_a_backup_holds_the_journal_s_lines_and_verifies_without_a_daemon(
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_an_empty_store_has_a_backup_too(run: Run, tmp_path: Path) -> None:
-    run("backup", str(tmp_path / "b"))
-
-    assert "0 events" in run("backup", "--verify", str(tmp_path / "b")).stdout
-
-
 def test_while_writers_go_on_a_backup_is_the_journal_up_to_its_seq(
-    daemon: Daemon, run: Run, tmp_path: Path
+    daemon: Daemon, tmp_path: Path
 ) -> None:
     fill(daemon, 50)
     ended = threading.Event()
@@ -76,7 +79,7 @@ def test_while_writers_go_on_a_backup_is_the_journal_up_to_its_seq(
     writer.start()
     try:
         for number in range(3):
-            run("backup", str(tmp_path / f"{number}"))
+            backup(daemon, tmp_path / f"{number}")
     finally:
         ended.set()
         writer.join()
@@ -90,61 +93,59 @@ def test_while_writers_go_on_a_backup_is_the_journal_up_to_its_seq(
         assert events_of(file) == journal[: header["seq"]]
 
 
-def test_standard_output_takes_the_same_bytes(daemon: Daemon, run: Run, tmp_path: Path) -> None:
-    fill(daemon, 3)
-    piped = tmp_path / "piped"
-    piped.write_text(run("backup", "-").stdout)
-
-    assert "4 events" in run("backup", "--verify", str(piped)).stdout
-
-
-def test_a_flipped_bit_is_found_and_its_line_named(
+def test_what_is_not_whole_is_found_and_its_line_named(
     daemon: Daemon, run: Run, tmp_path: Path
 ) -> None:
+    run("backup", "-")  # Of an empty store.
     fill(daemon, 3)
     file = tmp_path / "b"
-    run("backup", str(file))
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
+    content = run("backup", "-").stdout.encode()
+    lines = content.splitlines(keepends=True)
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 1
+
     file.write_bytes(content)
-
+    assert verified(file) == 0
+    for damaged in (flipped, b"".join(lines[:-1]), content[:-1], b""):
+        file.write_bytes(damaged)
+        assert verified(file) == 9
     complaint = run("backup", "--verify", str(file), status=9).stderr
-
-    assert f"{file}, line " in complaint
+    assert f"{file}, line 1: " in complaint
     assert "use another backup" in complaint
 
 
-def test_a_backup_cut_off_is_no_backup(daemon: Daemon, run: Run, tmp_path: Path) -> None:
-    fill(daemon, 3)
-    file = tmp_path / "b"
-    run("backup", str(file))
-    lines = file.read_bytes().splitlines(keepends=True)
-
-    for content in (b"".join(lines[:-1]), b"".join(lines)[:-1], b""):
-        file.write_bytes(content)
-        run("backup", "--verify", str(file), status=9)
+def verified(file: Path) -> int:
+    return manifestctl_main(["backup", "--verify", str(file)])
 
 
-def test_progress_is_told_on_standard_error_and_broadcast(
-    daemon: Daemon, run: Run, tmp_path: Path
-) -> None:
-    fill(daemon, 3)
+def test_progress_is_told_on_standard_error_and_broadcast(tmp_path: Path) -> None:
+    with short_folder() as folder, DaemonProcess(folder) as process:
+        process.start()
+        for number in range(4):
+            process.result(op="create", manifest_id=f"m{number}", kind="agent", manifest={"n": 1})
+        named = {"MANIFESTCTL_COMMANDS": process.commands, "MANIFESTCTL_EVENTS": process.events}
+        with process.subscriber(b"progress/backup") as subscriber:
+            told = runner(os.environ | named)("backup", str(tmp_path / "b"), "--progress", "json")
+            broadcast: list[dict[str, Any]] = []
+            while not broadcast or broadcast[-1]["type"] != "complete":
+                assert subscriber.poll(10_000)
+                topic, body = subscriber.recv_multipart()
+                assert topic == b"progress/backup"
+                broadcast.append(msgspec.json.decode(body))
 
-    done = run("backup", str(tmp_path / "b"), "--progress", "json")
-
-    events = [msgspec.json.decode(line) for line in done.stderr.splitlines()]
-    assert events[0]["type"] == "start"
-    assert events[-1]["type"] == "complete"
-    assert events[-1]["metadata"] == {"seq": 4}
-    assert {one["operation"] for one in events} == {"backup"}
+    for events in ([msgspec.json.decode(line) for line in told.stderr.splitlines()], broadcast):
+        assert events[0]["type"] == "start"
+        assert events[-1]["type"] == "complete"
+        assert events[-1]["metadata"]["seq"] == 4
+        assert {one["operation"] for one in events} == {"backup"}
 
 
 def test_on_a_full_disk_there_is_no_backup_and_the_old_one_stays(
-    daemon: Daemon, run: Run, tmp_path: Path
+    daemon: Daemon, tmp_path: Path
 ) -> None:
     fill(daemon, 2)
     file = tmp_path / "b"
-    run("backup", str(file))
+    backup(daemon, file)
     before = file.read_bytes()
     fill(daemon, 40, prefix="more")
 
@@ -168,7 +169,7 @@ def test_on_a_full_disk_there_is_no_backup_and_the_old_one_stays(
 
 
 def test_a_killed_backup_leaves_nothing_under_the_name_and_the_next_one_works(
-    daemon: Daemon, run: Run, tmp_path: Path
+    daemon: Daemon, tmp_path: Path
 ) -> None:
     fill(daemon, 20)
     file = tmp_path / "b"
@@ -185,12 +186,15 @@ def test_a_killed_backup_leaves_nothing_under_the_name_and_the_next_one_works(
     process.stderr.close()
 
     assert not file.exists()
-    run("backup", str(file))
-    run("backup", "--verify", str(file))
+    backup(daemon, file)
+    assert verified(file) == 0
 
 
-def test_a_folder_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
-    complaint = run("backup", str(tmp_path / "no" / "b"), status=2).stderr
+def test_a_folder_that_is_not_there_is_named(
+    daemon: Daemon, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "no" / "b"
 
-    assert "cannot write" in complaint
-    assert str(tmp_path / "no" / "b") in complaint
+    assert manifestctl_main(["backup", str(file), "--commands", daemon.commands]) == 2
+
+    assert f"cannot write {file}: No such file or directory" in capsys.readouterr().err

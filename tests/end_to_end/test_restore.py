@@ -10,9 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from daemon.command_line import main as manifestd_main
+from manifestctl.command_line import main as manifestctl_main
 from manifestctl.testing import Daemon
 from protocol.errors import CommandIdReusedError, UrnConflictError
-from tests.support.daemon_process import run_manifestd
 from tests.support.manifestctl_process import Run, runner
 
 TIMED = """\
@@ -58,19 +59,41 @@ def everything(daemon: Daemon) -> list[bytes]:
         return [bytes(line) for line in client.feed(limit=1000).events]
 
 
-def restore(*arguments: str, status: int = 0) -> str:
-    done = run_manifestd(*arguments)
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout + done.stderr
+def backup(daemon: Daemon, file: Path) -> None:
+    where = ["--commands", daemon.commands, "--events", daemon.events]
+    assert manifestctl_main(["backup", str(file), *where]) == 0
+
+
+class Restore:
+    """`manifestd restore` or `import`, in this process; returns what it said."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: object, status: int = 0) -> str:
+        self._capsys.readouterr()
+        try:
+            ended = manifestd_main([str(one) for one in arguments])
+        except SystemExit as usage:
+            ended = int(str(usage.code))
+        said = "".join(self._capsys.readouterr())
+        assert ended == status, said
+        return said
+
+
+@pytest.fixture
+def restore(capsys: pytest.CaptureFixture[str]) -> Restore:
+    """Return the command."""
+    return Restore(capsys)
 
 
 def test_a_restored_store_has_the_same_events_and_goes_on_where_they_end(
-    daemon: Daemon, run: Run, restored: Daemon, tmp_path: Path
+    daemon: Daemon, run: Run, restored: Daemon, restore: Restore, tmp_path: Path
 ) -> None:
     whole_life(daemon)
     events = everything(daemon)
     exported = run("export").stdout
-    run("backup", str(tmp_path / "b"))
+    backup(daemon, tmp_path / "b")
 
     said = restore("restore", str(tmp_path / "b"), "--data-dir", str(restored.data_dir))
     restored.start()
@@ -100,17 +123,26 @@ def test_a_restored_store_has_the_same_events_and_goes_on_where_they_end(
 
 
 def test_the_new_store_is_another_one_unless_told_to_be_the_same(
-    daemon: Daemon, run: Run, tmp_path: Path
+    daemon: Daemon, restore: Restore, tmp_path: Path
 ) -> None:
     whole_life(daemon)
     with daemon.client() as client:
         store_id = client.health().store_id
-    file = str(tmp_path / "b")
-    run("backup", file)
+    file = tmp_path / "b"
+    backup(daemon, file)
 
-    restore("restore", file, "--data-dir", str(tmp_path / "new"))
-    restore("restore", file, "--data-dir", str(tmp_path / "same"), "--keep-store-id")
+    restore("restore", file, "--data-dir", tmp_path / "new")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "daemon", "restore", "-", "--keep-store-id"),
+            *("--data-dir", str(tmp_path / "same")),
+        ],
+        input=file.read_bytes(),
+        capture_output=True,
+        check=False,
+    )
 
+    assert done.returncode == 0, done.stderr
     new = json.loads((tmp_path / "new" / "store.json").read_text())
     same = json.loads((tmp_path / "same" / "store.json").read_text())
     assert new["store_id"] != store_id
@@ -121,12 +153,12 @@ def test_the_new_store_is_another_one_unless_told_to_be_the_same(
 
 
 def test_a_store_is_restored_up_to_a_seq_or_a_time(
-    daemon: Daemon, run: Run, restored: Daemon, tmp_path: Path
+    daemon: Daemon, restored: Daemon, restore: Restore, tmp_path: Path
 ) -> None:
     whole_life(daemon)
     events = everything(daemon)
     file = str(tmp_path / "b")
-    run("backup", file)
+    backup(daemon, Path(file))
     at = msgspec.json.decode(events[4])["at"]
 
     said = restore("restore", file, "--data-dir", str(tmp_path / "seq"), "--to-seq", "5")
@@ -144,11 +176,11 @@ def test_a_store_is_restored_up_to_a_seq_or_a_time(
 
 @pytest.mark.parametrize("content", ["a file", "a store"])
 def test_a_directory_that_holds_anything_is_refused_and_not_touched(
-    daemon: Daemon, run: Run, tmp_path: Path, content: str
+    daemon: Daemon, restore: Restore, tmp_path: Path, content: str
 ) -> None:
     whole_life(daemon)
     file = str(tmp_path / "b")
-    run("backup", file)
+    backup(daemon, Path(file))
     target = tmp_path / "target"
     if content == "a file":
         target.mkdir()
@@ -165,7 +197,9 @@ def test_a_directory_that_holds_anything_is_refused_and_not_touched(
     assert "75" not in restore("restore", file, "--data-dir", str(daemon.data_dir), status=75)
 
 
-def test_a_timer_that_came_due_meanwhile_fires_once(restored: Daemon, tmp_path: Path) -> None:
+def test_a_timer_that_came_due_meanwhile_fires_once(
+    restored: Daemon, restore: Restore, tmp_path: Path
+) -> None:
     lifecycle = tmp_path / "timed.toml"
     lifecycle.write_text(TIMED)
     configuration = tmp_path / "manifestd.toml"
@@ -177,7 +211,7 @@ def test_a_timer_that_came_due_meanwhile_fires_once(restored: Daemon, tmp_path: 
             client.create({"n": 1}, manifest_id="m", kind="agent", lifecycle="timed@1")
             client.transition("m", event="submit")
             due = client.get("m").timers[0].due
-            runner(original.environ)("backup", str(tmp_path / "b"))
+            backup(original, tmp_path / "b")
     finally:
         original.close()
 
@@ -195,7 +229,7 @@ def test_a_timer_that_came_due_meanwhile_fires_once(restored: Daemon, tmp_path: 
 
 
 def test_exported_events_are_imported_byte_for_byte(
-    daemon: Daemon, run: Run, restored: Daemon, tmp_path: Path
+    daemon: Daemon, run: Run, restored: Daemon, restore: Restore, tmp_path: Path
 ) -> None:
     whole_life(daemon)
     events = everything(daemon)
@@ -212,7 +246,7 @@ def test_exported_events_are_imported_byte_for_byte(
 
 
 def test_an_export_without_history_becomes_drafts_by_apply_and_not_by_import(
-    daemon: Daemon, run: Run, restored: Daemon, tmp_path: Path
+    daemon: Daemon, run: Run, restored: Daemon, restore: Restore, tmp_path: Path
 ) -> None:
     whole_life(daemon)
     file = tmp_path / "export.ndjson"
@@ -236,11 +270,11 @@ def test_an_export_without_history_becomes_drafts_by_apply_and_not_by_import(
 
 
 def test_a_damaged_file_is_refused_with_its_line_and_makes_no_store(
-    daemon: Daemon, run: Run, restored: Daemon, tmp_path: Path
+    daemon: Daemon, restored: Daemon, restore: Restore, tmp_path: Path
 ) -> None:
     whole_life(daemon)
     file = tmp_path / "b"
-    run("backup", str(file))
+    backup(daemon, file)
     whole = file.read_bytes().splitlines(keepends=True)
     first_event = next(n for n, line in enumerate(whole) if line.startswith(b'{"seq":'))
     damaged = {
@@ -258,25 +292,7 @@ def test_a_damaged_file_is_refused_with_its_line_and_makes_no_store(
         said = restore("restore", str(file), "--data-dir", str(restored.data_dir), status=65)
         assert f"{file}, {place}: " in said
 
-    refused = run_manifestd("--dev", "--data-dir", str(restored.data_dir))
-    assert refused.returncode == 78
-    assert "was not finished" in refused.stderr
+    assert [path.name for path in restored.data_dir.iterdir()] == ["lock"]
     file.write_bytes(b"".join(whole))
     restore("restore", str(file), "--data-dir", str(restored.data_dir))
     restored.start()
-
-
-def test_standard_input_is_restored_too(daemon: Daemon, run: Run, tmp_path: Path) -> None:
-    whole_life(daemon)
-    file = tmp_path / "b"
-    run("backup", str(file))
-
-    done = subprocess.run(
-        [sys.executable, "-m", "daemon", "restore", "-", "--data-dir", str(tmp_path / "new")],
-        input=file.read_bytes(),
-        capture_output=True,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stderr
-    assert b"8 events" in done.stdout

@@ -7,7 +7,7 @@ import pytest
 
 from daemon.archive.layout import Layout
 from daemon.errors import DaemonError
-from daemon.journal.checkpoint import CHECKPOINT_NAME
+from daemon.journal.retention import Retention
 from daemon.journal.segment import segment_path
 from daemon.redaction.pending import REDACTIONS_NAME, Erasure
 from daemon.settings import StoreSettings
@@ -115,18 +115,21 @@ async def test_a_closed_store_has_carried_out_what_was_asked_for_at_last(data: P
 
 
 async def test_what_retention_removed_need_not_be_rewritten(data: Path) -> None:
-    follower = await opened(data)
+    settings = SETTINGS._replace(segment_size_bytes=1000, retention=Retention(events=1))
+    follower = await opened(data, settings)
     history = Redactable("a")
-    for event in history.secret_events():
+    for event in [*history.secret_events(), history.next(), history.next()]:
         await follower.commit(event)
-    await follower.store.close()
-    segment_path(data, 1).rename(data / "gone")
-    (data / "gone").unlink()
-    (data / "clean").unlink()
-    (data / CHECKPOINT_NAME).unlink()
+    await follower.store.write_behind()
+    assert not segment_path(data, 1).exists()
+    assert files_with(data, SECRETS[REASON]) == [str(Layout(data).log("a").relative_to(data))]
 
-    follower = await opened(data)
-    assert follower.store.last_seq == 0
+    await follower.commit(history.redaction(2))
+    await is_done(follower)
+
+    assert files_with(data, SECRETS[REASON]) == []
+    assert len(await follower.store.history("a", 0, 100)) == 6
+    await follower.store.close()
 
 
 async def test_a_damaged_list_of_what_is_pending_is_made_anew_from_the_archive(data: Path) -> None:
@@ -136,13 +139,12 @@ async def test_a_damaged_list_of_what_is_pending_is_made_anew_from_the_archive(d
         await follower.commit(event)
     log = Layout(data).log("a")
     await follower.store.write_behind()
-    whole, segment = log.read_bytes(), segment_path(data, 1).read_bytes()
+    whole = log.read_bytes()
     await follower.commit(history.redaction(2))
     await follower.store.close()
-    # As if a crash had come before anything was rewritten, and bit rot after it.
+    # As if a crash had come between journal and archive, and bit rot after it.
     last = log.read_bytes().splitlines(keepends=True)[-1]
     log.write_bytes(whole + last)
-    segment_path(data, 1).write_bytes(segment)
     (data / REDACTIONS_NAME).write_bytes(b'{"redactions":[')
 
     again = await opened(data)

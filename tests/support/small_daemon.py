@@ -9,13 +9,10 @@ refused with ENOSPC, as a file system does that fills up; with `+` so are all wr
 import errno
 import os
 import sys
-from functools import partial
 from typing import Final
 
-import daemon.store
 from daemon.command_line import main
 from daemon.journal import disk
-from daemon.settings import StoreSettings
 
 PROGRAM: Final = ("-m", "tests.support.small_daemon")
 SEGMENT_SIZE_BYTES: Final = 4096
@@ -43,8 +40,7 @@ class FillingUp:
 
 
 if __name__ == "__main__":
-    small = partial(StoreSettings, segment_size_bytes=SEGMENT_SIZE_BYTES)
-    setattr(daemon.store, "StoreSettings", small)  # noqa: B010 (mypy knows that it is a class)
+    os.environ["MANIFESTD_STORE__SEGMENT_BYTES"] = str(SEGMENT_SIZE_BYTES)
     if sys.argv[1].startswith("short-write="):
         filling = FillingUp(sys.argv.pop(1).removeprefix("short-write="))
         setattr(disk, "os", filling)  # noqa: B010

@@ -12,7 +12,6 @@ import re
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -22,7 +21,7 @@ import pytest
 
 from tests.support import broken_daemon
 from tests.support.crash_daemon import CrashDaemon, DaemonEndedError
-from tests.support.effort import is_torture, rounds, tally
+from tests.support.effort import rounds, tally
 from tests.support.evidence import Evidence
 from tests.support.injection import CALLS, KILL, SYNCS, Failed, Injection, first_failure
 from tests.support.scripted import Script
@@ -64,6 +63,7 @@ class Ending(NamedTuple):
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
     folder = tmp_path_factory.mktemp("ground")
     run_undisturbed(folder / "first", [])
+    assert len(list((folder / "first" / "journal").glob("*.jsonl"))) > 3
     found = [path.relative_to(folder / "first") for path in (folder / "first").rglob("*")]
     names = {".", *map(str, found), *(f"{name}.tmp" for name in map(str, found))}
     # A rename or an unlink leaves a name in its folder: the folder's path does not count for it.
@@ -237,7 +237,7 @@ def test_points_by_chance(tmp_path: Path, ground: Ground) -> None:
 def test_killed_at_every_call_the_daemon_keeps_its_word(
     tmp_path: Path, ground: Ground, call: str
 ) -> None:
-    for _, at in every(ground.all_points((call,))):
+    for _, at in ground.all_points((call,)):
         kill_at(new(tmp_path), ground, call, at)
 
 
@@ -246,7 +246,7 @@ def test_killed_at_every_call_the_daemon_keeps_its_word(
 def test_after_every_failed_sync_or_rename_the_daemon_ends_and_keeps_its_word(
     tmp_path: Path, ground: Ground, call: str
 ) -> None:
-    for _, at in every(ground.all_points((call,))):
+    for _, at in ground.all_points((call,)):
         fail_at(new(tmp_path), ground, Injection(call, "error=EIO", at, at % 2 == 0))
 
 
@@ -255,7 +255,7 @@ def test_after_every_failed_sync_or_rename_the_daemon_ends_and_keeps_its_word(
 def test_without_room_for_any_write_the_daemon_stays_and_keeps_its_word(
     tmp_path: Path, ground: Ground, *, is_persistent: bool
 ) -> None:
-    for _, at in every(ground.all_points(("write",))):
+    for _, at in ground.all_points(("write",)):
         injection = Injection("write", "error=ENOSPC", at, is_persistent)
         fill_at(new(tmp_path), ground, injection, "")
 
@@ -264,13 +264,6 @@ def test_without_room_for_any_write_the_daemon_stays_and_keeps_its_word(
 def test_any_write_may_take_a_part_and_refuse_the_rest(tmp_path: Path, ground: Ground) -> None:
     for at, how in product(range(1, SHORT_WRITES + 1), ("", "+")):
         fill_at(new(tmp_path), ground, None, f"{at}{how}")
-
-
-def every(points: list[tuple[str, int]]) -> Iterator[tuple[str, int]]:
-    """Yield all points; `make torture` draws them by chance (`test_points_by_chance`) instead."""
-    if is_torture():
-        pytest.skip("make torture takes points by chance")
-    yield from points
 
 
 def new(tmp_path: Path) -> Path:

@@ -6,7 +6,9 @@ import pytest
 
 from daemon.archive.merge import merge
 from daemon.errors import DamagedStoreError
+from protocol.erasure import erased
 from protocol.events import CommittedEvent
+from protocol.redaction import FIELDS
 from tests.support.events import Chain, committed
 
 PATH = Path("/data/manifests/ca/a/events.log")
@@ -89,3 +91,14 @@ def test_events_of_another_chain_do_not_follow() -> None:
 
     with pytest.raises(DamagedStoreError, match="does not continue its hash chain"):
         merge(PATH, log(events[:2]), fork[2:])
+
+
+@pytest.mark.parametrize("ours_is_whole", [True, False], ids=["archive_first", "journal_first"])
+def test_of_two_copies_the_one_that_lost_its_payload_stays(*, ours_is_whole: bool) -> None:
+    events = history(4)
+    left = [events[0], erased(events[1], FIELDS), *events[2:]]
+    ours, theirs = (events, left) if ours_is_whole else (left, events)
+
+    merged = merge(PATH, log(theirs), ours[1:])
+
+    assert merged == (log(left), b"")

@@ -2,6 +2,7 @@
 
 from daemon.archive.recent import RecentEvents
 from protocol.events import CommittedEvent
+from protocol.redaction import FIELDS
 from tests.support.events import Chain, committed
 
 
@@ -49,3 +50,15 @@ def test_a_page_ends_at_its_limit_or_its_bytes_but_holds_one_event() -> None:
     assert recent.page(0, 9, len(all_events[0].line) + 1) == all_events[:1]
     assert recent.page(0, 9, 1) == all_events[:1]
     assert recent.page(99, 9, 1) == []
+
+
+def test_what_is_redacted_leaves_memory_too() -> None:
+    recent = RecentEvents(0, size_bytes_max=1 << 20)
+    for event in events(3):
+        recent.add(event)
+
+    recent.redact("a", 1, FIELDS)
+
+    page = recent.page(0, 10, 1 << 20)
+    assert [event.payload is None for event in page] == [True, False, False]
+    assert [event.hash for event in page] == [event.hash for event in events(3)]

@@ -25,6 +25,7 @@ MEMBERS: dict[str, dict[str, Any]] = {
     "revert": WRITE | {"reason": "no"},
     "comment": WRITE | {"text": "well"},
     "migrate": WRITE | {"lifecycle": "x@2", "states": {"A": "B"}, "reason": "no"},
+    "redact": WRITE | {"version": 3, "field": "reason", "reason": "asked to", "force": True},
     "get": {"manifest_id": "a", "as_of": 3},
     "history": {"manifest_id": "a", "after_version": 7, "limit": 9},
     "list": {

@@ -1,0 +1,37 @@
+"""Whom to hang up on when there are too many connections."""
+
+from collections import Counter
+
+from daemon.connections import Connection, to_hang_up
+
+
+def connected(**held: int) -> list[Connection]:
+    """Return connections of processes `p1`, `p2`, …, taking turns."""
+    longest = max(held.values())
+    turns = [
+        int(name[1:]) for turn in range(longest) for name, count in held.items() if turn < count
+    ]
+    return [Connection(descriptor, pid) for descriptor, pid in enumerate(turns, 10)]
+
+
+def left(held: list[Connection], count: int) -> Counter[int]:
+    gone = to_hang_up(held, count)
+    return Counter(one.pid for one in held if one not in gone)
+
+
+def test_who_holds_most_loses_until_all_hold_the_same() -> None:
+    held = connected(p1=100, p2=10, p3=1)
+
+    assert left(held, 90) == {1: 10, 2: 10, 3: 1}
+    assert left(held, 100) == {1: 5, 2: 5, 3: 1}
+    assert left(held, 1000) == {}
+
+
+def test_the_newest_connections_of_a_process_go_first() -> None:
+    held = connected(p1=5)
+
+    assert to_hang_up(held, 2) == [Connection(14, 1), Connection(13, 1)]
+
+
+def test_nobody_is_hung_up_on_without_need() -> None:
+    assert to_hang_up(connected(p1=5), 0) == []

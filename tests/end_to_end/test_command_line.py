@@ -340,8 +340,8 @@ def test_wait_tells_at_once_what_never_comes(run: Run, echo: str) -> None:
     run("wait", "nobody", "--state", "DRAFT", status=3)
 
 
-def test_every_verb_is_run_here_or_in_the_life_after_registration() -> None:
-    names = ("test_lifecycle_verbs.py", "test_redaction.py")
+def test_every_verb_is_run_here_or_beside_here() -> None:
+    names = ("test_lifecycle_verbs.py", "test_redaction.py", "test_backup.py", "test_restore.py")
     files = (Path(__file__), *(Path(__file__).with_name(name) for name in names))
     text = "".join(file.read_text() for file in files)
 

@@ -315,6 +315,7 @@ class FileStore:
                     self._housekeeping,
                     self._opened.reserve,
                     self._end,
+                    self._fail,
                 )
         finally:
             await self._archiver.stop()

@@ -13,7 +13,7 @@ from aiofiles.os import wrap
 from daemon.archive.archiver import Archiver
 from daemon.archive.housekeeping import Housekeeping
 from daemon.archive.writer import NoRoomError
-from daemon.errors import DaemonError
+from daemon.errors import DaemonError, DiskFailedError
 from daemon.journal.checkpoint import BatchEnd
 from daemon.journal.clean import mark_clean
 from daemon.journal.disk import Disk
@@ -29,6 +29,7 @@ async def finish(
     housekeeping: Housekeeping,
     reserve: Reserve,
     end: Callable[[], BatchEnd],
+    on_failed: Callable[[DaemonError], None],
 ) -> None:
     """Archive what the closed journal holds, in the reserve's room where there is no other."""
     try:
@@ -37,11 +38,15 @@ async def finish(
         except NoRoomError:
             await wrap(reserve.release)()
             await archiver.archive_now()
+    except OSError as error:
+        what = "giving the room of journal/reserve back"
+        on_failed(DiskFailedError(what, error))
+        return
     except NoRoomError as error:
         log.warning("no room to archive the last events: %s; start-up will do it", error)
         return
     except DaemonError:
-        return  # `on_failed` has it.
+        return  # The archiver called `on_failed`.
     await housekeeping.finish()
     try:
         await wrap(mark_clean)(disk, data_directory, end())

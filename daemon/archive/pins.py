@@ -15,7 +15,6 @@ from actors.ports import LifecycleChangedError
 from daemon.errors import DamagedStoreError, DiskFailedError
 from daemon.journal.disk import Disk
 from daemon.journal.sealed import seal_bytes, unseal_bytes
-from protocol.errors import UnavailableError
 
 LIFECYCLES_NAME: Final = "lifecycles"
 _SUFFIX: Final = ".json"
@@ -55,7 +54,7 @@ class LifecyclePins:
 
         Raises:
             DamagedStoreError: a file is not what was written.
-            UnavailableError: a file cannot be read at the moment.
+            DiskFailedError: a file cannot be read. Nobody waits for an answer yet: start again.
         """
         try:
             return {
@@ -64,8 +63,8 @@ class LifecyclePins:
                 if (name := pinned_name(file_name)) is not None
             }
         except OSError as error:
-            message = f"the lifecycles in {self._directory} cannot be read: {error.strerror}"
-            raise UnavailableError(message) from error
+            what = f"reading the lifecycles in {self._directory}"
+            raise DiskFailedError(what, error) from error
 
     def check(self) -> None:
         """Read every definition; `DamagedStoreError` for one that is not what was written."""

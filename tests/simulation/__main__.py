@@ -5,6 +5,7 @@ One seed that fails is printed with the end of its trace; `--seed S` repeats exa
 
 import argparse
 import logging
+import signal
 import sys
 import time
 from collections import Counter
@@ -14,7 +15,12 @@ from tests.simulation.house import House
 from tests.simulation.world import ViolationError
 
 TRACE_LINES = 60
+HANG_S = 120  # A seed takes a tenth of a second; what takes so long waits for a lock for ever.
 log = logging.getLogger(__name__)
+
+
+def _hangs(*_: object) -> None:
+    raise TimeoutError("it hangs: two threads wait for each other")
 
 
 def main(arguments: list[str]) -> int:
@@ -25,12 +31,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, help="the only one, with --trace; or the first one")
     parser.add_argument("--trace", action="store_true", help="print the whole trace")
     chosen = parser.parse_args(arguments)
+    signal.signal(signal.SIGALRM, _hangs)
     started_s = time.monotonic()
     counts: Counter[str] = Counter()
     failed = 0
     is_single = chosen.seed is not None and chosen.minutes is None and "--seeds" not in arguments
     first = chosen.seed or 0
     for seed in [first] if is_single else count(first):
+        signal.alarm(HANG_S)
         house = House(seed)
         try:
             outcome = house.run()
@@ -40,7 +48,8 @@ def main(arguments: list[str]) -> int:
                 log.exception("seed %d ended otherwise", seed)
             print("\n".join(house.world.trace[-TRACE_LINES:]))  # noqa: T201 (a command speaks)
             print(f"seed {seed}: {type(error).__name__}: {error}")  # noqa: T201
-            print(f"again: python -m tests.simulation --seed {seed} --trace")  # noqa: T201
+            again = f"python -m tests.simulation --seed {seed} --trace"
+            print(f"again: {again}", flush=True)  # noqa: T201
         else:
             counts.update(outcome.counts)
             if is_single:

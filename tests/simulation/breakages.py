@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from unittest.mock import patch
 
+import msgspec
+
 from actors.memory import CommandMemory
+from actors.ports import FeedPage
+from daemon.archive import writer
 from daemon.journal import damage, inspection
 from daemon.journal.batch import encode_batch
 from daemon.journal.commit_thread import CommitThread
@@ -17,9 +21,10 @@ from daemon.journal.disk import Disk
 from daemon.journal.reader import DurableEnd
 from daemon.journal.rewriting import Work
 from daemon.journal.segment_writer import SegmentWriter
+from daemon.store import FileStore
 from protocol.codec import decode_request
 from protocol.commands import Request, Write
-from protocol.snapshots import StateSnapshot
+from protocol.snapshots import StateSnapshot, encode_snapshot
 from protocol.timers import Timer
 from tests.simulation.disk import SimulatedDisk
 from tests.simulation.life import Life
@@ -142,6 +147,30 @@ def carrying_on_after_a_failed_sync() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def feeding_with_a_hole() -> Iterator[None]:
+    """The feed leaves out every fifth event of a page."""
+    feed = FileStore.feed
+
+    async def lose(self: FileStore, after_seq: int, limit: int) -> FeedPage:
+        page = await feed(self, after_seq, limit)
+        return FeedPage([one for one in page.events if one.seq % 5], page.next_seq)
+
+    with patch.object(FileStore, "feed", lose):
+        yield
+
+
+@contextmanager
+def archiving_something_else() -> Iterator[None]:
+    """A `state.json` is whole, and not the state that the events lead to."""
+
+    def encode(snapshot: StateSnapshot) -> bytes:
+        return encode_snapshot(msgspec.structs.replace(snapshot, contributors=()))
+
+    with patch.object(writer, "encode_snapshot", encode):
+        yield
+
+
 def _still(timers: Sequence[Timer], _fired: str) -> tuple[Timer, ...]:
     return tuple(timers)
 
@@ -162,5 +191,7 @@ BREAKAGES: Final[dict[str, Breakage]] = {
     "a failed sync tried again": Breakage(("1:", "11:"), patched=carrying_on_after_a_failed_sync),
     "idempotency forgotten at a restart": Breakage(("4:", "7:"), patched=forgetting),
     "expected_version ignored": Breakage(("8:",), LifeWithoutLock),
+    "a feed with a hole": Breakage(("5:", "6:"), patched=feeding_with_a_hole),
+    "snapshots of another state": Breakage(("15:",), patched=archiving_something_else),
     "a timer armed again after firing": Breakage(("timers:",), patched=arming_again),
 }

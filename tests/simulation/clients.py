@@ -14,15 +14,26 @@ from protocol.commands import (
     AnyRequest,
     Comment,
     Create,
+    Feed,
     Get,
+    History,
+    Recover,
     Revert,
     Revise,
     Transition,
+    Verify,
     Write,
 )
-from protocol.errors import CommandError, NotFoundError, OptimisticLockError
+from protocol.errors import CommandError, CorruptError, NotFoundError, OptimisticLockError
+from protocol.events import read_event
 from protocol.principals import EVERYDAY_ROLES, Peer
-from protocol.replies import GetResult, TransitionResult
+from protocol.replies import (
+    FeedResult,
+    GetResult,
+    HistoryResult,
+    RecoverResult,
+    TransitionResult,
+)
 from tests.simulation.world import MILLISECOND_US
 
 if TYPE_CHECKING:
@@ -111,6 +122,8 @@ class Client:
             manifest_id = dice.choice(self._house.manifest_ids)
             if manifest_id not in self._known or dice.random() < 0.4:
                 yield from self._read(manifest_id)
+            if dice.random() < 0.1:
+                yield from self._read_events(manifest_id)
             if dice.random() < 0.85:
                 yield from self._write(self._command(manifest_id, f"{self._name}-{number}"))
 
@@ -128,6 +141,27 @@ class Client:
         else:
             return
         self._model.history.was_read(manifest_id, start, self._house.world.now_us, version)
+
+    def _read_events(self, manifest_id: str) -> Script:
+        """Ask for events in one of the ways there are, or have them checked."""
+        dice, timeout_us = self._dice, 200 * MILLISECOND_US
+        asked: AnyRequest = dice.choice(
+            (
+                History(manifest_id=manifest_id, limit=dice.randint(1, 5)),
+                Feed(after_seq=dice.randint(0, 20), limit=dice.randint(1, 9)),
+                Verify(manifest_id=manifest_id),
+                Recover(manifest_id=manifest_id),
+            )
+        )
+        answer = yield Exchange(asked, timeout_us)
+        if isinstance(answer, HistoryResult | FeedResult):
+            for line in answer.events:
+                seq = read_event(bytes(line)).seq
+                self._model.seen(seq, bytes(line), f"a reader of {type(asked).__name__} got")
+        elif isinstance(answer, CorruptError) and not self._house.is_rotten:
+            raise self._house.world.violated(f"15: {asked} finds damage: {answer}")
+        elif isinstance(answer, RecoverResult) and not answer.identical:
+            raise self._house.world.violated(f"15: {manifest_id} is rebuilt to something else")
 
     def _command(self, manifest_id: str, command_id: str) -> Write:
         dice = self._dice

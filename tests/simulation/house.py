@@ -10,16 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+import msgspec
+
 from actors.rules import Rules
 from daemon.errors import DamagedStoreError
-from daemon.journal.retention import Retention
-from protocol.commands import Get
+from daemon.journal.retention import KEEP_EVERYTHING, Retention
+from protocol.commands import Create, Get
 from protocol.errors import NotFoundError
 from protocol.events import timestamp
 from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.lifecycle.registry import LifecycleRegistry
 from protocol.principals import EVERYDAY_ROLES, Peer
-from protocol.replies import GetResult
+from protocol.replies import GetResult, TransitionResult
 from tests.simulation.archive_check import check_archive
 from tests.simulation.clients import NAMES, Client, Driver, Exchange, Pause, Script
 from tests.simulation.disk import Environment
@@ -53,6 +55,7 @@ on.reopen = "DRAFT"
 BUSY_US_MAX: Final = 60 * SECOND_US
 SETTLING_US_MAX: Final = 40 * SECOND_US
 LIVES_MAX: Final = 200
+LAST_ID: Final = "last@1.0.0"
 
 
 class Outcome(NamedTuple):
@@ -78,11 +81,13 @@ class House:
         self.life: Life | None = None
         dice = self.world.dice("house")
         self.manifest_ids = [f"m{number}@1.0.0" for number in range(dice.randint(1, 4))]
-        self.settings = SETTINGS._replace(retention=Retention(events=dice.choice((None, None, 8))))
+        retention = dice.choice((KEEP_EVERYTHING, Retention(events=8), Retention(size_bytes=9000)))
+        self.settings = SETTINGS._replace(retention=retention)
         self.actors_max = dice.choice((2, 3, 20_000))
         lifecycles = LifecycleRegistry.builtin()
         lifecycles.add(Lifecycle.read(LIFECYCLE, "timed.toml"))
         self.rules = Rules(lifecycles=lifecycles)
+        self.every_id = [*self.manifest_ids, LAST_ID]
         self._dice = dice
         self._clients = [
             Client(self, name, dice.randint(4, 12)) for name in NAMES[: dice.randint(2, 4)]
@@ -173,7 +178,19 @@ class House:
             self.world.after(20 * MILLISECOND_US, self._settle)
 
     def _last_look(self) -> Script:
-        """Read everything once more."""
+        """Read everything once more; and writes are taken again, whatever was full (10)."""
+        request = Create(
+            manifest_id=LAST_ID,
+            manifest=msgspec.Raw(b'{"name":"last","version":"1.0.0"}'),
+            kind="agent",
+            command_id="last",
+            correlation_id="last",
+        )
+        self.model.sent(request)
+        while not isinstance((yield Exchange(request, SECOND_US)), TransitionResult):
+            if self.world.now_us > self._settling_until_us:
+                raise self.world.violated("10: nothing is written any more, and there is room")
+            yield Pause(50 * MILLISECOND_US)
         for manifest_id in self.manifest_ids:
             answer: object = None
             while not isinstance(answer, GetResult | NotFoundError):  # There is too much at work.
@@ -195,9 +212,9 @@ class House:
             self.world.after(MILLISECOND_US, lambda: self._leave(driver))
 
     @property
-    def is_serving(self) -> bool:
-        """Whether there is a daemon that takes requests."""
-        return self.life is not None and self.life.is_serving
+    def is_rotten(self) -> bool:
+        """Whether there is a flipped bit in a file that nobody has mended."""
+        return self._strikes.is_rotten
 
 
 @contextmanager

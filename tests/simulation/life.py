@@ -188,7 +188,7 @@ class Life:
     async def _histories(self, store: ObservedStore) -> list[bytes]:
         """Return the lines of all events, manifest by manifest, in the order of their seqs."""
         events: list[CommittedEvent] = []
-        for manifest_id in self._house.manifest_ids:
+        for manifest_id in self._house.every_id:
             version = 0
             while page := await self._read(
                 partial(store.history, manifest_id, version, PAGE_SIZE_MAX)

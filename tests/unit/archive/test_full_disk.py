@@ -104,6 +104,22 @@ async def test_close_gives_the_reserve_away_to_archive_what_is_left() -> None:
     assert DATA / "journal" / "reserve" not in files
 
 
+# Found by the simulator (seed 11315): the error left `close` as it was, so that the daemon ended
+# with a traceback and status 1.
+async def test_a_reserve_that_cannot_be_given_away_is_a_failed_disk() -> None:
+    house = House(FaultyDisk())
+    follower = await house.open()
+    await follower.commit(Chain("a").next())
+    used = sum(map(len, house.disk.files().values()))
+    house.disk.capacity_bytes = used + 100
+    house.disk.fail("sync_directory journal")
+
+    await house.store.close()
+
+    assert [failure.exit_status for failure in house.failures] == [74]
+    assert DATA / "clean" not in house.disk.files()
+
+
 async def test_a_store_that_was_closed_on_a_full_disk_opens_with_everything() -> None:
     house = House(FaultyDisk())
     follower = await house.open()

@@ -52,7 +52,7 @@ def tally(what: str, count: int = 1) -> None:
     """Count something for the totals; from any process, in one write that others do not split."""
     if (path := os.environ.get(TALLY)) is not None:
         with Path(path).open("ab", buffering=0) as file:
-            file.write(f"{what} {count}\n".encode())
+            file.write(f"{what} {int(count)}\n".encode())
 
 
 def totals(path: Path) -> Counter[str]:

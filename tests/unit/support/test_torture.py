@@ -44,8 +44,9 @@ def test_what_is_counted_anywhere_is_in_the_totals(
     tally("power cuts")
     tally("bit flips", 1000)
     tally("power cuts", 2)
+    tally("kills", tmp_path.exists())
 
-    assert totals(tmp_path / "tally") == {"power cuts": 3, "bit flips": 1000}
+    assert totals(tmp_path / "tally") == {"power cuts": 3, "bit flips": 1000, "kills": 1}
 
 
 def test_a_failure_is_told_with_the_command_that_repeats_it() -> None:

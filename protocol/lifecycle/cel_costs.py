@@ -37,6 +37,10 @@ class TooCostlyError(ManifestdError):
     """An expression would take too long with these values."""
 
 
+class UnorderedError(ManifestdError):
+    """An expression asks for an order where there is none: its value would be chance's."""
+
+
 class Allowance:
     """What the guards of one question may cost together."""
 
@@ -250,6 +254,10 @@ class _Reckoning:
         if len(shapes) == 1:
             return SCALAR
         if "+" in operators:
+            for operand, shape in zip(operands, shapes, strict=True):
+                is_written = isinstance(operand, tree.Literals) and operand.is_map
+                if is_written or (shape.values is not None and shape.is_map):
+                    raise UnorderedError("a map has no order, so that it cannot be added")
             made = shapes[0]
             for other in shapes[1:]:
                 made = Shape(

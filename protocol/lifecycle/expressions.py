@@ -16,7 +16,7 @@ from typing import Final
 from protocol.errors import ManifestdError
 from protocol.lifecycle import cel_syntax as syntax
 from protocol.lifecycle import cel_tree as tree
-from protocol.lifecycle.cel_costs import Allowance, TooCostlyError, reckon
+from protocol.lifecycle.cel_costs import Allowance, TooCostlyError, UnorderedError, reckon
 from protocol.lifecycle.cel_extension import Program, compile_program, context
 from protocol.lifecycle.cel_syntax import VARIABLES, ExpressionError
 from protocol.limits import INTEGER_MAX
@@ -75,7 +75,7 @@ class Expression:
         try:
             meets_map = reckon(self._node, given, allowance or Allowance())
             return _json_value(self._execute(given, meets_map=meets_map))
-        except TooCostlyError as error:
+        except (TooCostlyError, UnorderedError) as error:
             raise EvaluationError(str(error)) from error
         except KeyError as error:
             raise EvaluationError(f"there is no member {str(error.args[0])[:80]}") from error

@@ -21,7 +21,10 @@ from protocol.errors import CommandError, TooLargeError
 from protocol.kinds import KindRegistry
 from protocol.limits import REQUEST_SIZE_MAX, VALUES_MAX
 
-HELD_UP_MAX_S = 0.1
+pytestmark = pytest.mark.no_cover  # Measured, it takes several times as long.
+# What is meant is 0.1 on a core of one's own; two workers on shared ones take twice as long, and what
+# this test is there to find, work that grows with the square of the values, ten times and more.
+HELD_UP_MAX_S = 0.3
 KINDS = KindRegistry.builtin()
 CREATE = (
     b'{"op":"create","manifest_id":"a@1","kind":"agent","manifest":{"name":"a","version":"1.0.0",'

@@ -12,6 +12,25 @@ hypothesis.settings.register_profile("manifestd", deadline=None, print_blob=True
 hypothesis.settings.load_profile("manifestd")
 
 
+# They run the same code thousands of times, in processes of their own too: measured, they would
+# take many times as long and cover nothing that the others do not.
+UNMEASURED = {"crash", "simulation", "tidy"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Take those tests out of the measurement of coverage."""
+    for item in items:
+        if UNMEASURED & {*item.path.parts}:
+            item.add_marker("no_cover")
+
+
+@pytest.fixture(autouse=True)
+def unmeasured_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what an unmeasured test starts be unmeasured, too."""
+    if request.node.get_closest_marker("no_cover") is not None:
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
 def pytest_asyncio_loop_factories(
     config: pytest.Config,  # noqa: ARG001 - the hook's signature
     item: pytest.Item,

@@ -163,7 +163,7 @@ def _check(lifecycle: str, events: Iterable[CommittedEvent]) -> int:
 def test_nothing_is_registered_that_too_few_approved(lifecycle: str) -> None:
     registered = 0
 
-    @settings(max_examples=80)
+    @settings(max_examples=50)
     @given(st.lists(ROUNDS, min_size=1, max_size=2))
     def walk(rounds: list[_Round]) -> None:
         nonlocal registered

@@ -91,8 +91,8 @@ def check_round_trip(tmp_path: Path, count: int) -> None:
     ]
 
 
-def test_2000_events_come_back_as_they_were(tmp_path: Path) -> None:
-    check_round_trip(tmp_path, 2_000)
+def test_600_events_come_back_as_they_were(tmp_path: Path) -> None:
+    check_round_trip(tmp_path, 600)
 
 
 @pytest.mark.long

@@ -53,7 +53,6 @@ async def main():
     for _ in range(int(sys.argv[3])):
         state = replay(CommittedEvent.read(line) for line in lines)
         digests.add(hashlib.sha256(encode_snapshot(state)).hexdigest())
-        await asyncio.sleep(0)
     print(type(asyncio.get_running_loop()).__module__, *digests)
 
 factory = uvloop.new_event_loop if sys.argv[2] == "uvloop" else asyncio.new_event_loop

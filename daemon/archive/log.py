@@ -81,8 +81,14 @@ def last_event(disk: Disk, path: Path) -> tuple[int, CommittedEvent | None]:
         return size, None
     if b"\n" not in tail[:-1]:
         tail = disk.read(path)
-    line = tail[:-1].rpartition(b"\n")[2]
+    return size, last_event_in(tail)
+
+
+def last_event_in(data: bytes) -> CommittedEvent | None:
+    """Return the event in the last line; None when that is not whole and undamaged."""
+    if not data.endswith(b"\n"):
+        return None
     try:
-        return size, CommittedEvent.read(line)
+        return CommittedEvent.read(data[:-1].rpartition(b"\n")[2])
     except DamagedEventError:
-        return size, None
+        return None

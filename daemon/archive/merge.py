@@ -11,6 +11,8 @@ where both agree: after a failed sync the page cache can show bytes that the dis
 | one of the journal's, and one of    | a crash interrupted a redaction      | the one that lost   |
 | the two copies lost its payload     |                                      | more                |
 | any other bytes                     | torn, in a way that leaves no prefix | quarantine          |
+| one of those that were synced, once | doubled                              | quarantine          |
+| more                                |                                      |                     |
 | a whole event of another content    | corruption, or the journal's end     | `DamagedStoreError` |
 |                                     | was lost                             |                     |
 
@@ -41,6 +43,7 @@ def merge(path: Path, data: bytes, events: Sequence[CommittedEvent]) -> Merged:
         DamagedStoreError: the log contradicts `events`, or lacks one before them.
     """
     kept = _kept(path, data, events[0])
+    synced = set(kept.split(b"\n"))
     ours = {event.hash: event for event in events}
     lines = {event.line for event in events}
     damaged: list[bytes] = []
@@ -48,7 +51,9 @@ def merge(path: Path, data: bytes, events: Sequence[CommittedEvent]) -> Merged:
         if not line or line in lines:
             continue
         copy = _read(line)
-        if copy is not None:
+        if line in synced:
+            damaged.append(line)
+        elif copy is not None:
             if copy.hash not in ours:
                 reason = f"it holds an event that the journal does not have: {copy.hash}"
                 raise DamagedStoreError(path, reason, line=copy.core.version, seq=copy.seq)

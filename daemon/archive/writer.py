@@ -12,7 +12,7 @@ Assume:   one caller at a time; nobody else writes in `manifests/`; each manifes
 Not here: what is dirty (`dirty.py`), and when to write (`archiver.py`).
 
 The cost of a manifest is system calls: open, seek, write, close for the log, open, write, close,
-rename for the snapshot. So where a log ends is remembered, not looked up.
+rename for the snapshot. So where a log ends is remembered, and looked up once.
 """
 
 import logging
@@ -28,7 +28,7 @@ from daemon.archive.layout import (
     STATE_TEMPORARY_NAME,
     Layout,
 )
-from daemon.archive.log import last_event, read_log
+from daemon.archive.log import last_event_in, read_log
 from daemon.archive.merge import merge
 from daemon.archive.reader import ArchiveReader
 from daemon.errors import DamagedStoreError, DiskFailedError
@@ -136,15 +136,23 @@ class ArchiveWriter:
         return None  # A first event that was there already; `merge` compares.
 
     def _end_before(self, entry: DirtyManifest, path: Path) -> int | None:
-        """Return the size of a log that ends just before `entry`; None when it ends otherwise."""
+        """Return the size of a log that ends just before `entry`; None when it ends otherwise.
+
+        A doubled last line is another end: what is written behind it nobody can read. Damage
+        before the end is for whoever reads that.
+        """
         first = entry.events[0].core
-        size, last = last_event(self._disk, path)
-        follows = last is not None and (last.core.version, last.hash, last.core.manifest_id) == (
+        data = read_log(self._disk, path)
+        last = last_event_in(data)
+        if last is None or (last.core.version, last.hash, last.core.manifest_id) != (
             first.version - 1,
             first.prev,
             entry.manifest_id,
-        )
-        return size if follows else None
+        ):
+            return None
+        *lines, behind = data.split(b"\n", last.core.version)
+        is_doubled = behind and lines[-1] == last.line
+        return None if is_doubled else len(data)
 
     def _rewrite_log(
         self, entry: DirtyManifest, folder: Path, renames: list[tuple[Path, Path]]
@@ -162,8 +170,8 @@ class ArchiveWriter:
         kept = self._layout.quarantine / f"{path.parent.name[:180]}.{LOG_NAME}.{first.seq}"
         self._disk.write(kept, damaged)
         log.warning(
-            "%s: %d damaged bytes at its end were never synced; kept in %s and replaced from the "
-            "journal",
+            "%s: %d bytes at its end are none of its events; kept in %s, and what belongs there was "
+            "written from the journal",
             path,
             len(damaged),
             kept,

@@ -6,17 +6,16 @@ time since, if ever: then the journal says which version it made.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from math import inf
+from collections.abc import Mapping, Sequence
 
-from tests.simulation.linearizability import Kind, Operation, is_linearizable
+from tests.support.linearizability import Kind, Operation, check
 
 
 class _Command:
     def __init__(self, start: float, expected: int | None) -> None:
         self.start = start
         self.expected = expected
-        self.end = inf
+        self.end: float | None = None
         self.version: int | None = None
 
 
@@ -41,12 +40,15 @@ class History:
         self, manifest_id: str, start: float, end: float, expected: int, actual: int
     ) -> None:
         """A client was told that the manifest was at version `actual`, not `expected`."""
-        operation = Operation(Kind.CONFLICT, start, end, actual, expected)
+        operation = Operation(
+            manifest_id, Kind.WRITE, start, end, expected, actual, is_refused=True
+        )
         self._others[manifest_id].append(operation)
 
     def was_read(self, manifest_id: str, start: float, end: float, version: int) -> None:
         """A client was shown `version`; 0: that there is no such manifest."""
-        self._others[manifest_id].append(Operation(Kind.READ, start, end, version))
+        operation = Operation(manifest_id, Kind.READ, start, end, observed=version)
+        self._others[manifest_id].append(operation)
 
     def operations(
         self, manifest_id: str, facts: Mapping[str, int], fired: Sequence[int]
@@ -57,16 +59,18 @@ class History:
         answered and is not among them did not happen. `fired`: the versions that timers made.
         """
         writes = [
-            Operation(Kind.WRITE, one.start, one.end, version, one.expected)
+            Operation(manifest_id, Kind.WRITE, one.start, one.end, one.expected, version)
             for body_id, one in self._commands[manifest_id].items()
             if (version := one.version or facts.get(body_id)) is not None
         ]
-        timers = [Operation(Kind.WRITE, 0, inf, version) for version in fired]
+        timers = [Operation(manifest_id, Kind.WRITE, 0, None, None, one) for one in fired]
         return writes + timers + self._others[manifest_id]
 
-    def check(self, facts: Mapping[str, int], fired: Mapping[str, Sequence[int]]) -> Iterator[str]:
-        """Yield the manifests whose history is not linearizable."""
-        for manifest_id in sorted(self._commands.keys() | self._others.keys()):
-            operations = self.operations(manifest_id, facts, fired.get(manifest_id, ()))
-            if not is_linearizable(operations):
-                yield manifest_id
+    def why_not(self, facts: Mapping[str, int], fired: Mapping[str, Sequence[int]]) -> str | None:
+        """Return why the history of a manifest is not linearizable; None when all of them are."""
+        known = self._commands.keys() | self._others.keys()
+        return check(
+            operation
+            for manifest_id in sorted(known)
+            for operation in self.operations(manifest_id, facts, fired.get(manifest_id, ()))
+        )

@@ -15,6 +15,7 @@ from random import Random
 from typing import Final
 
 SECTOR_SIZE_BYTES: Final = 512
+CONTEXT_SIZE_BYTES: Final = 40  # By so many bytes before it a flipped bit is found again.
 
 Change = tuple[int, bytes] | int  # A write at an offset, or a truncation to a size.
 
@@ -51,15 +52,20 @@ class Inode:
         self.durable = self.torn(dice)
         self.changes.clear()
 
-    def torn(self, dice: Random) -> bytes:
-        """Return what is on the disk when the power fails now."""
-        if not self.changes:
-            return self.durable
+    def versions(self) -> list[bytes]:
+        """Return what is durable, that after each change since, and what every process sees."""
         states = [self.durable]
         for change in self.changes:
             state = bytearray(states[-1])
             _change(state, change)
             states.append(bytes(state))
+        return [*states, bytes(self.cached)]
+
+    def torn(self, dice: Random) -> bytes:
+        """Return what is on the disk when the power fails now."""
+        if not self.changes:
+            return self.durable
+        *states, _ = self.versions()
         size = len(dice.choice(states))
         left = bytearray(size)
         loses = dice.random()  # From cut to cut: nearly everything, nearly nothing, or in between.
@@ -190,6 +196,55 @@ class Media:
             if isinstance(node, Folder):
                 nodes.extend(node.cached.values())
         return nodes
+
+    def flip(self, path: Path, at: int, dice: Random) -> tuple[bytes, bytes] | None:
+        """Flip a bit of the byte `at` of a file; return the bytes up to there, before and after.
+
+        None where nothing was flipped: the file is not synced, or the bytes that it would hold then
+        stand somewhere already, so that nobody could tell which of them to mend.
+        """
+        node = self.node(path)
+        if not isinstance(node, Inode) or node.changes:
+            return None
+        before = bytes(node.cached[max(0, at - CONTEXT_SIZE_BYTES) : at + 1])
+        after = before[:-1] + bytes([before[-1] ^ 1 << dice.randrange(8)])
+        if self.holds(after):
+            return None
+        node.cached[at] = after[-1]
+        node.durable = bytes(node.cached)
+        return before, after
+
+    def mend(self, after: bytes, before: bytes) -> None:
+        """Put `before` durably in the place of `after`, of the same size, in every file there was.
+
+        Also in those whose names are gone, and may come back with a power cut.
+        """
+        assert len(after) == len(before)
+        for node in self._everything_ever():
+            if isinstance(node, Inode) and any(after in each for each in node.versions()):
+                node.cached[:] = node.cached.replace(after, before)
+                node.durable = bytes(node.cached)
+                node.changes.clear()
+
+    def holds(self, data: bytes) -> bool:
+        """Tell whether any file holds `data` anywhere."""
+        nodes = self._everything_ever()
+        return any(
+            data in each for one in nodes if isinstance(one, Inode) for each in one.versions()
+        )
+
+    def _everything_ever(self) -> "list[Node]":
+        """Return all files and folders that have a name, or may have one after a power cut."""
+        nodes: dict[int, Node] = {id(self.root): self.root}
+        waiting: list[Node] = [self.root]
+        for node in waiting:
+            if isinstance(node, Folder):
+                pending = [one.node for one in node.changes if not isinstance(one, Unlink)]
+                for below in (*node.cached.values(), *node.durable.values(), *pending):
+                    if id(below) not in nodes:
+                        nodes[id(below)] = below
+                        waiting.append(below)
+        return list(nodes.values())
 
     def size_bytes(self) -> int:
         """Return how much is in the files."""

@@ -252,5 +252,5 @@ class Model:
         for event in self.events:
             if event.core.cause == "timer":
                 fired.setdefault(event.core.manifest_id, []).append(event.core.version)
-        for manifest_id in self.history.check(facts, fired):
-            raise self.world.violated(f"8: the history of {manifest_id} is not linearizable")
+        if (why := self.history.why_not(facts, fired)) is not None:
+            raise self.world.violated(f"8: not linearizable: {why}")

@@ -137,21 +137,18 @@ class Strikes:
 
     def _rot(self) -> None:
         """Flip a bit near the journal's end. One that tore is left alone: two faults are too many."""
-        folder = self._house.environment.media.node(DATA / JOURNAL_NAME)
-        names = sorted(folder.cached) if isinstance(folder, Folder) else []
+        media, folder = self._house.environment.media, DATA / JOURNAL_NAME
+        node = media.node(folder)
+        names = sorted(node.cached) if isinstance(node, Folder) else []
         segments = [name for name in names if name.endswith(".jsonl")]
-        if not segments:
-            return
-        assert isinstance(folder, Folder)
-        inode = folder.cached[segments[-1]]
-        if not isinstance(inode, Inode) or inode.changes or not inode.cached:
+        inode = media.node(folder / segments[-1]) if segments else None
+        if not isinstance(inode, Inode) or not inode.cached:
             return
         at = len(inode.cached) - self._dice.randint(1, min(1500, len(inode.cached)))
-        before = bytes(inode.cached[max(0, at - 40) : at + 1])
-        inode.cached[at] ^= 1 << self._dice.randrange(8)
-        inode.durable = bytes(inode.cached)
+        self._rotten = media.flip(folder / segments[-1], at, self._dice)
+        if self._rotten is None:
+            return
         self._rots -= 1
-        self._rotten = (before, bytes(inode.cached[max(0, at - 40) : at + 1]))
         self._world.note("rot", segments[-1], at)
         self._house.model.count("bits flipped")
 
@@ -159,8 +156,5 @@ class Strikes:
         """The damage was refused, and an operator had a copy. It may have been copied on since."""
         assert self._rotten is not None
         before, after = self._rotten
-        for node in self._house.environment.media.everything():
-            if isinstance(node, Inode) and after in node.cached:
-                node.cached[:] = node.cached.replace(after, before)
-                node.durable = bytes(node.cached)
+        self._house.environment.media.mend(after, before)
         self._rotten = None

@@ -122,3 +122,38 @@ def test_a_fault_strikes_as_often_as_it_says_and_only_what_it_names() -> None:
     assert [fault.hits("sync", 10) for _ in range(3)] == [True, True, False]
     assert not Fault("", errno.EIO).hits("read", 10)
     assert Fault("", errno.EIO).hits("write", 10)
+
+
+def test_what_is_mended_is_mended_in_every_copy_that_a_power_cut_may_bring_back(
+    environment: Environment,
+) -> None:
+    disk = SimulatedDisk(environment)
+    disk.write_durably(DATA / "well", b"good")
+    disk.write_durably(DATA / "unlinked", b"-" * 600 + b"bad")
+    disk.remove(DATA / "unlinked")
+    disk.write(DATA / "unsynced", b"bad")
+    assert environment.media.holds(b"bad")
+
+    environment.media.mend(b"bad", b"BAD")
+
+    assert not environment.media.holds(b"bad")
+    assert after_power_cuts(environment, DATA / "unlinked") == {None, b"-" * 600 + b"BAD"}
+    assert after_power_cuts(environment, DATA / "unsynced") == {None, b"BAD"}
+    assert after_power_cuts(environment, DATA / "well") == {b"good"}
+
+
+def test_a_bit_is_not_flipped_where_the_bytes_then_stand_elsewhere_too(
+    environment: Environment,
+) -> None:
+    """The regression: the operator's copy "mended" another line as well, which was then refused."""
+    disk = SimulatedDisk(environment)
+    disk.write_durably(DATA / "a", b"x")
+    dice = World(1).dice("rot")
+
+    assert environment.media.flip(DATA / "a", 0, dice) is not None
+    assert content(environment.media, DATA / "a") != b"x"
+    disk.write_durably(DATA / "b", bytes(range(256)))
+
+    before = content(environment.media, DATA / "a")
+    assert environment.media.flip(DATA / "a", 0, dice) is None
+    assert content(environment.media, DATA / "a") == before

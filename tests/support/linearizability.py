@@ -10,6 +10,7 @@ and fits is taken at once, and two writes cannot make one version, so that it br
 answer is missing.
 
 Promise:  a time-out is taken for what it is: the write may take effect at any later moment, or never.
+          Where somebody else knows which version it made, it did take effect, at any later moment.
 Assume:   one clock gave all times. Operations on different manifests are independent: linearizability
           is a local property, so that each manifest is checked alone.
 Not here: order among manifests (`seq`), and what a client was told of anything but versions.
@@ -34,10 +35,11 @@ class Kind(StrEnum):
 class Operation(NamedTuple):
     """One operation as its client saw it; times in any unit, from one clock.
 
-    `returned` None: nobody knows whether it took effect. `observed` is the version that a read saw,
-    that a write made, or, where `is_refused`, that the refusal named (None: it named none, and only
-    differs from `expected`). `value` names the content that was written or read, where the client
-    knows it. A manifest that was not found is read as version 0.
+    `returned` None: its client was not told. `observed` is the version that a read saw, that a write
+    made, or, where `is_refused`, that the refusal named (None: it named none, and only differs from
+    `expected`). Where both are None, nobody knows whether it took effect. `value` names the content
+    that was written or read, where the client knows it. A manifest that was not found is read as
+    version 0.
     """
 
     key: str
@@ -51,8 +53,8 @@ class Operation(NamedTuple):
 
     @property
     def is_unknown(self) -> bool:
-        """Whether a time-out hides the outcome."""
-        return self.returned is None
+        """Whether a time-out hides the outcome from everybody."""
+        return self.returned is None and self.observed is None
 
     @property
     def end(self) -> float:

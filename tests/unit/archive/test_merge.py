@@ -102,3 +102,13 @@ def test_of_two_copies_the_one_that_lost_its_payload_stays(*, ours_is_whole: boo
     merged = merge(PATH, log(theirs), ours[1:])
 
     assert merged == (log(left), b"")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_synced_line_that_stands_there_once_more_is_handed_to_quarantine(times: int) -> None:
+    events = history(4)
+    doubled = events[1].line + b"\n"
+
+    merged = merge(PATH, log(events[:2]) + times * doubled + log(events[2:3]), events[2:])
+
+    assert merged == (log(events), (times * doubled)[:-1])

@@ -73,6 +73,33 @@ def test_a_read_shows_what_the_write_of_that_version_wrote() -> None:
     assert check([*history, read(1, 9, 10, "b")]) is not None
 
 
+def test_a_write_that_is_known_to_have_made_a_version_did_so_at_any_time_since() -> None:
+    history = [write(1, 0, 1, 0), write(2, 2, None)]
+
+    assert check([*history, read(1, 8, 9)]) is None
+    assert check([*history, read(1, 8, 9), read(2, 9.5, 10)]) is None
+    assert check([*history, read(2, 1.2, 1.5)]) is not None
+    assert check([*history, read(2, 8, 9), read(1, 9.5, 10)]) is not None
+    assert check([*history, write(2, 3, 4, 1)]) is not None
+    assert check([write(1, 0, 1, 0), write(3, 2, None)]) is not None
+    assert check([*history, refused(1, 2, 3, 4), read(1, 5, 6)]) is not None
+
+
+def test_of_two_writes_without_an_answer_one_or_none_may_have_happened() -> None:
+    both = [write(None, 0, None, 0), write(None, 0, None, 0)]
+
+    assert check([*both, read(0, 5, 6)]) is None
+    assert check([*both, read(1, 3, 4)]) is None
+    assert check([*both, read(2, 3, 4)]) is not None
+
+
+def test_what_nobody_wrote_is_not_read_and_what_nobody_made_is_not_in_the_way() -> None:
+    assert check([read(1, 0, 1)]) is not None
+    assert check([read(1, 0, 1), write(1, 2, 3)]) is not None
+    assert check([write(1, 0, 1), refused(1, 1, 2, 3)]) is not None
+    assert check([write(1, 0, 9), read(0, 1, 2), read(1, 3, 4)]) is None
+
+
 def test_manifests_are_independent_and_the_one_that_is_wrong_is_named() -> None:
     other = [write(1, 5, 6, 0)._replace(key="other"), read(0, 7, 8)._replace(key="other")]
 
@@ -90,6 +117,10 @@ def test_a_long_history_of_many_clients_is_checked_in_no_time() -> None:
     assert check([*history, read(999, 5000, 5001)]) is not None
 
 
+def _may_be_unknown(one: Operation) -> bool:
+    return one.returned is None and one.kind is Kind.WRITE
+
+
 OPERATIONS = st.builds(
     Operation,
     key=st.just("m"),
@@ -97,7 +128,7 @@ OPERATIONS = st.builds(
     invoked=st.integers(0, 8),
     returned=st.none() | st.integers(0, 8),
     expected=st.none() | st.integers(0, 3),
-    observed=st.integers(0, 3),
+    observed=st.none() | st.integers(0, 3),
     is_refused=st.booleans(),
     value=st.sampled_from(["a", "b"]),
 ).map(
@@ -105,6 +136,7 @@ OPERATIONS = st.builds(
         returned=None if one.returned is None else max(one.invoked + 1, one.returned),
         is_refused=one.is_refused and one.kind is Kind.WRITE and one.returned is not None,
         expected=one.expected if one.kind is Kind.WRITE else None,
+        observed=one.observed if _may_be_unknown(one) else one.observed or 0,
     )
 )
 
@@ -117,8 +149,8 @@ def test_it_agrees_with_trying_every_order(history: list[Operation]) -> None:
 
 def _orders(history: list[Operation]) -> list[tuple[Operation, ...]]:
     """Every order that real time allows, with every choice of unknown writes that happened."""
-    known = [one for one in history if one.returned is not None]
-    unknown = [one for one in history if one.returned is None and one.kind is Kind.WRITE]
+    known = [one for one in history if not one.is_unknown]
+    unknown = [one for one in history if one.is_unknown and one.kind is Kind.WRITE]
     orders = []
     for choice in range(1 << len(unknown)):
         chosen = [one for number, one in enumerate(unknown) if choice >> number & 1]
@@ -142,6 +174,6 @@ def _fits(order: tuple[Operation, ...]) -> bool:
             register = Register(register.version + 1, one.value)
             if one.expected not in (None, register.version - 1):
                 return False
-            if one.returned is not None and one.observed != register.version:
+            if not one.is_unknown and one.observed != register.version:
                 return False
     return True

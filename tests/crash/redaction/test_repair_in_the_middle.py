@@ -59,9 +59,12 @@ def secrets_in(disk: FaultyDisk) -> Counter[tuple[Path, bytes]]:
     )
 
 
-def repaired(disk: FaultyDisk) -> Check:
-    """Run `fsck --repair`; no file may hold anything secret that it did not hold before."""
-    before = secrets_in(disk)
+def repaired(disk: FaultyDisk, whole: FaultyDisk | None = None) -> Check:
+    """Run `fsck --repair`; no file may hold anything secret that it did not hold before.
+
+    `whole` is the store as it was before it was damaged.
+    """
+    before = secrets_in(whole or disk)
     done = Check(disk, DATA, repair=True)
     done.run()
     more = secrets_in(disk) - before
@@ -114,9 +117,11 @@ async def test_a_redaction_that_was_interrupted_is_no_damage_and_is_finished(
 # Damage on top of it.
 
 
-async def see(disk: FaultyDisk, acknowledged: list[CommittedEvent]) -> str:
+async def see(
+    disk: FaultyDisk, acknowledged: list[CommittedEvent], whole: FaultyDisk | None = None
+) -> str:
     """Repair a damaged store, start, let it finish; return what came of it."""
-    done = repaired(disk)
+    done = repaired(disk, whole)
     if done.is_damaged:
         assert done.lost, done.as_text()
         return "lost"
@@ -147,7 +152,7 @@ async def damage_and_repair(crash: str, step: int, others: int) -> Counter[str]:
             damaged = whole.after_kill()
             damaged.put(path, damage.content)
             try:
-                seen[await see(damaged, ran.acknowledged)] += 1
+                seen[await see(damaged, ran.acknowledged, whole)] += 1
             except BaseException as error:
                 error.add_note(f"call {killed_at}, {damage.kind}, place {damage.place}, of {path}")
                 raise

@@ -16,6 +16,7 @@ from daemon.archive.log import read_log
 from daemon.archive.reader import ArchiveReader
 from daemon.journal.disk import Disk
 from daemon.offline.event_table import EventTable, fingerprint
+from daemon.offline.redactions import RedactionsSeen
 from daemon.offline.report import Report
 from protocol.events import GENESIS, CommittedEvent, DamagedEventError
 from protocol.record import ReplayError
@@ -29,6 +30,7 @@ from protocol.snapshots import (
 )
 
 TORN: Final = "it ends in the middle of a line"
+EMPTY: Final = "it is missing or empty"
 
 
 class ScannedManifest:
@@ -66,6 +68,7 @@ class ArchiveScan:
     def __init__(self, disk: Disk, data_directory: Path, report: Report) -> None:
         self.table = EventTable()
         self.lifecycles: dict[str, Path] = {}  # Those that events name, and where the first does.
+        self.redactions = RedactionsSeen()
         self._disk = disk
         self._layout = Layout(data_directory)
         self._reader = ArchiveReader(disk, data_directory)
@@ -84,8 +87,7 @@ class ArchiveScan:
         found.manifest_id = _whose(folder, self._layout, events)
         snapshot = self._snapshot(found)
         if not data:
-            self._report.find(found.log, "it is missing or empty")
-            found.is_damaged = True
+            found.tear = (EMPTY, 1, 0)
         self._walk(found, data, events, snapshot)
         return found
 
@@ -191,6 +193,7 @@ class ArchiveScan:
         if core.manifest_id != found.manifest_id:
             return
         found.known.setdefault(core.version, event.line)
+        self.redactions.see(event, found.known)
         if not self.table.put(event.seq, fingerprint(event)):
             reason = "another event of the archive has the same seq"
             self._report.find(found.log, reason, line=core.version, seq=event.seq)
@@ -205,7 +208,7 @@ class ArchiveScan:
         """Tell a tear at the end from damage."""
         behind = events[found.whole :]
         unreadable = all(isinstance(event, DamagedEventError) for event in behind)
-        if problems and found.whole and unreadable:
+        if problems and unreadable:
             reason, number, _, offset = problems[0]
             found.tear = (reason, number, offset)
         else:

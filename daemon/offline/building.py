@@ -2,9 +2,10 @@
 
     events -> chunk -> one batch of the journal -> the manifests' folders -> ... -> index, checkpoint,
                                                                                    `clean`, store.json
-Promise:  event lines go in byte for byte. Nothing is synced until `finish`, and everything when it
-          returns; a directory without `store.json` is no store. Memory: one chunk, and one index
-          row for each manifest.
+Promise:  event lines go in byte for byte, but for data that a later one of them orders to go: a
+          backup may be older than that work. Nothing is synced until `finish`, and everything when
+          it returns; a directory without `store.json` is no store. Memory: one chunk, and one
+          index row for each manifest.
 Assume:   the directory is empty, nobody else looks at it, and the events were checked (`LogCheck`).
 Not here: where the directory is, and what it becomes (`restoring.py`).
 """
@@ -26,6 +27,9 @@ from daemon.journal.segment import (
     SEGMENT_SIZE_BYTES,
     segment_path,
 )
+from daemon.redaction.eraser import erase_from_archive, erase_from_journal
+from daemon.redaction.pending import Erasure
+from protocol.erasure import gone_from
 from protocol.events import CommittedEvent
 
 if TYPE_CHECKING:
@@ -63,6 +67,8 @@ class StoreBuilder:
         self._rows: dict[str, ManifestSummary] = {}
         self._chunk: list[CommittedEvent] = []
         self._chunk_size_bytes = 0
+        self._gone: dict[tuple[str, int], frozenset[str]] = {}  # What payloads lack already.
+        self._unfinished: dict[Erasure, None] = {}
         self._segment: Path | None = None
         self._segment_size_bytes = 0
         self._disk.make_directory(directory / JOURNAL_NAME)
@@ -83,6 +89,7 @@ class StoreBuilder:
             OSError, NoRoomError, DiskFailedError: it could not be written.
             ReplayError: it does not follow from the state before it.
         """
+        self._note_redaction(event)
         self._chunk.append(event)
         self._chunk_size_bytes += len(event.line)
         if len(self._chunk) >= CHUNK_EVENTS or self._chunk_size_bytes >= CHUNK_SIZE_BYTES:
@@ -91,6 +98,7 @@ class StoreBuilder:
     def finish(self, identity: StoreIdentity, disk: Disk) -> None:
         """Write what is left and sync everything by `disk`. Errors: as `add`."""
         self.flush()
+        self._erase()
         IndexFile(self._disk, self._directory, None).rewrite(self._rows.values(), self.end.seq)
         if self.end.seq:
             write_checkpoint(self._disk, self._directory, self.end)
@@ -112,6 +120,25 @@ class StoreBuilder:
             entry.events.append(event)
         for row in self._writer.write(tuple(dirty.values())):
             self._rows[row.manifest_id] = row
+
+    def _note_redaction(self, event: CommittedEvent) -> None:
+        subject = (event.core.manifest_id, event.core.version)
+        if gone := gone_from(event.payload):
+            self._gone[subject] = gone
+        erasure = Erasure.of(event)
+        if erasure is None:
+            return
+        gone = self._gone.get((erasure.manifest_id, erasure.version), frozenset())
+        if not gone.issuperset(erasure.fields):
+            self._unfinished[erasure] = None
+
+    def _erase(self) -> None:
+        """Carry out what was ordered, and not carried out yet when the events were read."""
+        fields: dict[int, set[str]] = {}
+        for seq, erasure in erase_from_archive(self._disk, self._directory, self._unfinished):
+            fields.setdefault(seq, set()).update(erasure.fields)
+        left = erase_from_journal(self._disk, self._directory, fields, lambda _, replace: replace())
+        assert not left  # It was written just now, and is checked as a whole afterwards.
 
     def _write_batch(self, events: list[CommittedEvent]) -> None:
         batch = encode_batch(events, self.end.log_hash)

@@ -4,6 +4,7 @@
 Not here: reading the two big copies (`survey.py`).
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -44,6 +45,7 @@ class Marks:
         self.clean: BatchEnd | None = None
         self.index: LoadedIndex | None = None
         self.redactions: list[Erasure] = []  # Ordered, and perhaps not carried out everywhere.
+        self.are_redactions_read = False
         self.asked: set[int] = set()  # Seqs whose log hash somebody wants to compare.
         self._disk = disk
         self._directory = data_directory
@@ -65,16 +67,16 @@ class Marks:
         if self.clean is None and has_clean(disk, directory):
             self._unsealed(directory / CLEAN_NAME)
         self.index = read_index(disk, directory)
-        pending = read_pending(disk, directory)
-        if pending is None:
+        self.are_redactions_read = read_pending(disk, directory) is not None
+        if not self.are_redactions_read:
             self._unsealed(directory / REDACTIONS_NAME)
         self.redactions = find_erasures(disk, directory, (), [])
         ends = (self.checkpoint, self.clean, self._anchor)
         self.asked = {end.seq for end in ends if end is not None}
 
-    def is_being_redacted(self, manifest_id: str | None) -> bool:
-        """Whether the copies of a manifest may differ, because a redaction was not finished."""
-        return any(one.manifest_id == manifest_id for one in self.redactions)
+    def names(self, redactions: Iterable[Erasure]) -> bool:
+        """Whether `redactions.json` names all of these, so that a checkpoint may pass them."""
+        return self.are_redactions_read and set(self.redactions).issuperset(redactions)
 
     @property
     def checkpoint_seq(self) -> int:

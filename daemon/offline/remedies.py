@@ -21,6 +21,7 @@ from daemon.journal.sealed import seal, seal_bytes, unseal_bytes
 from daemon.offline.archive_scan import ScannedManifest
 from daemon.offline.flips import unflipped
 from daemon.offline.gaps import JournalRemedies
+from daemon.offline.redactions import lesser, without_ordered
 from daemon.offline.remedy import Lost, Mend, Remedy
 from daemon.offline.survey import Survey
 from daemon.redaction.pending import REDACTIONS_NAME
@@ -44,6 +45,7 @@ class Remedies:
         self._journal = JournalRemedies(disk, data_directory, survey)
         self._rows: dict[str, ManifestSummary] = {}  # Of manifests that were mended.
         self._lost: set[Path] = set()  # Folders whose log is lost.
+        self._index_seq = 0 if survey.marks.index is None else survey.marks.index.seq
 
     def run(self) -> Iterator[Remedy]:
         """Yield them, each to be carried out before the next is asked for, or not at all."""
@@ -82,8 +84,8 @@ class Remedies:
     def _redactions(self) -> Iterator[Remedy]:
         path = self._directory / REDACTIONS_NAME
         if self._report.is_damaged(path):
-            members = {"redactions": [one._asdict() for one in self._survey.marks.redactions]}
-            source = "the archive: the next start carries out every redaction again"
+            members = {"redactions": [one._asdict() for one in self._survey.redactions]}
+            source = "the events that order redactions: the next start carries them out again"
             yield Mend(path, self._read(path), seal(members), source)
 
     # The archive.
@@ -144,6 +146,7 @@ class Remedies:
             replay(events)
         except ReplayError as error:
             return Lost(found.log, str(error)), []
+        events = without_ordered(events, self._survey.redactions)
         content = b"".join(event.line + b"\n" for event in events)
         source = "its own intact lines and the journal"
         return Mend(found.log, data or None, content, source), events
@@ -154,14 +157,14 @@ class Remedies:
         known = dict(found.known)
         if not known:
             known = dict(enumerate(data.split(b"\n")[: found.whole], 1))
-        known |= self._survey.journal_lines.get(found.folder, {})
-        if manifest_id is None:
-            return known
-        known |= {one.version: one.line for one in self._survey.unarchived.get(manifest_id, ())}
-        for line in self._journal.lines.values():
-            event = CommittedEvent.read(line)
-            if event.core.manifest_id == manifest_id:
-                known[event.core.version] = line
+        lines = list(self._survey.journal_lines.get(found.folder, {}).items())
+        if manifest_id is not None:
+            lines += [(one.version, one.line) for one in self._survey.unarchived[manifest_id]]
+            events = map(CommittedEvent.read, self._journal.lines.values())
+            ours = (event for event in events if event.core.manifest_id == manifest_id)
+            lines += [(event.core.version, event.line) for event in ours]
+        for version, line in lines:
+            known[version] = lesser(known, version, line)
         return known
 
     def _versions_known(self, found: ScannedManifest) -> int:
@@ -189,6 +192,7 @@ class Remedies:
         archived = list((rows | self._rows).values())
         content = encode_index(archived, self._archived_seq())
         if content != data and (self._report.is_damaged(path) or self._is_stale(archived)):
+            self._index_seq = self._archived_seq()
             yield Mend(path, data, content, "the archive")
 
     def _is_stale(self, rows: list[ManifestSummary]) -> bool:
@@ -211,7 +215,7 @@ class Remedies:
         if self._lost or self._journal.is_lost:
             return
         end = self._journal.end
-        is_archived = self._archived_seq() == end.seq and bool(end.log_hash)
+        is_archived = bool(end.log_hash) and self._is_current(end.seq)
         for path in (checkpoint, clean):
             data = self._read(path)
             stale = path == clean and data is not None and self._survey.marks.clean != end
@@ -221,6 +225,14 @@ class Remedies:
                 yield Mend(path, data, encode_end(BatchEnd(*end)), "journal and archive")
             else:
                 yield Mend(path, data, None, "the next start, which reads the journal")
+
+    def _is_current(self, seq: int) -> bool:
+        """Whether archive and index are current to `seq`, the journal's end, and nothing is pending."""
+        return (
+            self._archived_seq() == self._index_seq == seq
+            and self._survey.lagging.issubset(self._rows)
+            and self._survey.marks.names(self._survey.redactions)
+        )
 
     def _read(self, path: Path) -> bytes | None:
         try:

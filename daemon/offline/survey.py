@@ -25,6 +25,7 @@ from daemon.offline.event_table import HASH_SIZE, fingerprint
 from daemon.offline.journal_scan import Gap, ScannedBatch, SegmentScanner, intact_lines
 from daemon.offline.marks import Anchor, Marks
 from daemon.offline.report import Report
+from daemon.redaction.pending import REDACTIONS_NAME, Erasure
 from protocol.events import CommittedEvent, next_log_hash
 
 
@@ -49,6 +50,8 @@ class Survey:
         self.strays: dict[int, bytes] = {}  # Intact lines that stand in gaps, by seq.
         self.unarchived: dict[str, list[Unarchived]] = defaultdict(list)
         self.journal_lines: dict[Path, dict[int, bytes]] = defaultdict(dict)
+        self.lagging: set[str] = set()  # Manifests whose snapshot is not that of the whole log.
+        self.redactions: list[Erasure] = []  # Ordered, and perhaps not carried out everywhere.
         self.contradictions: set[Path] = set()  # Logs that say other things than the journal.
         self.first_seq = 1
         self.end = NOTHING
@@ -68,6 +71,7 @@ class Survey:
             found.state = None  # Its row is enough; documents are large.
             self.manifests[found.folder] = found
         self._read_journal()
+        self._judge_redactions()
         self._judge_logs()
         self._judge_states()
         self.marks.judge_index(self)
@@ -156,6 +160,7 @@ class Survey:
     def _compare(self, event: CommittedEvent) -> None:
         core, folder = event.core, self.layout.folder(event.core.manifest_id)
         self.archive.lifecycles.setdefault(core.lifecycle, self._directory / JOURNAL_NAME)
+        self.archive.redactions.see(event)
         archived = self.archive.table.get(event.seq)
         manifest = self.manifests.get(folder)
         if manifest is not None and (manifest.is_damaged or manifest.tear is not None):
@@ -164,16 +169,32 @@ class Survey:
             self.unarchived[core.manifest_id].append(
                 Unarchived(core.version, event.seq, event.line)
             )
-        elif archived != fingerprint(event) and not self._is_redacted(event, archived):
-            log = self.layout.log(core.manifest_id)
-            reason = "the journal has another event at this seq"
-            self.report.find(log, reason, line=core.version, seq=event.seq)
-            self.contradictions.add(folder)
+        elif archived != fingerprint(event):
+            if archived[:HASH_SIZE] == fingerprint(event)[:HASH_SIZE]:
+                self.archive.redactions.differing.append(event)
+            else:
+                self._contradict(event, "the journal has another event at this seq")
 
-    def _is_redacted(self, event: CommittedEvent, archived: bytes) -> bool:
-        """Whether only the payload differs, of a manifest that is being redacted."""
-        same = fingerprint(event)[:HASH_SIZE] == archived[:HASH_SIZE]
-        return same and self.marks.is_being_redacted(event.core.manifest_id)
+    def _contradict(self, event: CommittedEvent, reason: str) -> None:
+        core = event.core
+        log = self.layout.log(core.manifest_id)
+        self.report.find(log, reason, line=core.version, seq=event.seq)
+        self.contradictions.add(log.parent)
+
+    def _judge_redactions(self) -> None:
+        judged = self.archive.redactions.judge(self.marks.redactions, self.marks.checkpoint_seq)
+        self.redactions = [*judged.pending, *judged.left_behind]
+        for event in judged.unordered:
+            self._contradict(event, "the journal has another payload, and no redaction says why")
+        path = self._directory / REDACTIONS_NAME
+        for one in judged.left_behind:
+            reason = f"it does not name what version {one.version} of {one.manifest_id} is to lose"
+            self.report.find(path, reason)
+        if judged.pending and not self.report.is_damaged(path):
+            self.report.notes.append(
+                f"{len(judged.pending)} redactions may not be carried out in every file yet; "
+                "the next start does that"
+            )
 
     def _take_gap(self, gap: Gap, content: bytes) -> None:
         self.strays |= intact_lines(content[gap.offset : gap.end_offset])
@@ -226,14 +247,15 @@ class Survey:
             if self.is_clean or first.seq <= self.marks.checkpoint_seq:
                 reason = f"it lacks version {first.version}, which the journal has"
                 self.report.find(log, reason, line=first.version, seq=first.seq)
+        waiting = {self.layout.folder(one): lines for one, lines in self.unarchived.items()}
         for folder, found in self.manifests.items():
             if found.tear is None:
                 continue
-            waiting = self.unarchived.get(found.manifest_id or "", [])
-            if self.is_clean or found.is_damaged or not waiting:
+            next_version = waiting[folder][0].version if folder in waiting else None
+            if self.is_clean or found.is_damaged or next_version != found.whole + 1:
                 reason, line, offset = found.tear
                 self.report.find(found.log, reason, line=line, offset=offset)
-            elif waiting[0].version == found.whole + 1:
+            else:
                 del self.journal_lines[folder]
         count = sum(map(len, self.unarchived.values()))
         if count and not self.is_clean:
@@ -243,13 +265,15 @@ class Survey:
 
     def _judge_states(self) -> None:
         for found in self.manifests.values():
-            if found.row is None or self.report.is_damaged(found.log):
+            if self.report.is_damaged(found.log):
                 if found.state_reason is not None:
                     self.report.find(found.state_path, found.state_reason)
                 continue
+            if found.row is None:
+                continue  # Nothing of it is archived yet.
+            if found.state_version != found.whole and found.manifest_id is not None:
+                self.lagging.add(found.manifest_id)
             may_lag = not self.is_clean and found.last_seq > self.marks.checkpoint_seq
-            if self.marks.is_being_redacted(found.manifest_id):
-                continue  # The next start makes it anew.
             if found.state_reason is not None:
                 if not may_lag or found.state_reason != "it is missing":
                     self.report.find(found.state_path, found.state_reason, seq=found.last_seq)

@@ -6,6 +6,7 @@ Promise:  one thing is wrong, named by FAULT, and everything else is the daemon'
 Not here: a switch in the daemon itself. It is changed from outside, before it starts.
 """
 
+import asyncio
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,10 +15,13 @@ from threading import Timer
 from typing import Any, Final
 
 from actors import decide
+from actors.engine import Engine
 from actors.queries import Queries
 from actors.rules import Rules
+from daemon import application
 from daemon.command_line import main
 from daemon.journal import disk
+from daemon.store import FileStore
 from protocol.commands import Create, Write
 from protocol.replies import GetResult
 from protocol.snapshots import StateSnapshot
@@ -112,6 +116,37 @@ def stale_reads() -> None:
     _replace(Queries, "_get_result", get_result)
 
 
+def executed_unread() -> None:
+    """Take every command that is still read after SIGTERM, as if nobody had asked for an end."""
+
+    async def drain(engine: Any) -> None:  # noqa: ANN401
+        """Wait for what was accepted, and refuse nothing."""
+        await engine.directory.settle()
+
+    _replace(Engine, "drain", drain)
+
+
+def unanswered_batch() -> None:
+    """End at once on SIGTERM: what is being synced is finished, and nobody is told."""
+
+    async def drain(running: Any, *_: object) -> None:  # noqa: ANN401
+        """Leave as if everything were done."""
+        running._manager.stopping("draining")  # noqa: SLF001
+        raise application._StoppedError  # noqa: SLF001
+
+    _replace(application.Application, "_drain", drain)
+
+
+def endless_end() -> None:
+    """Do not come to an end on SIGTERM."""
+
+    async def close(_store: object) -> None:
+        """Wait for something that does not come."""
+        await asyncio.Event().wait()
+
+    _replace(FileStore, "close", close)
+
+
 FAULTS: Final[dict[str, Callable[[], None]]] = {
     "no-sync": no_sync,
     "late-sync": late_sync,
@@ -120,6 +155,9 @@ FAULTS: Final[dict[str, Callable[[], None]]] = {
     "late-write": late_write,
     "lost-race": lost_race,
     "stale-reads": stale_reads,
+    "executed-unread": executed_unread,
+    "unanswered-batch": unanswered_batch,
+    "endless-end": endless_end,
 }
 
 

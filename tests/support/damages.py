@@ -4,10 +4,12 @@
 """
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple
 
 SECTOR: Final = 512
+PAGE: Final = 4096  # What a file system moves at a time.
 
 
 class Damage(NamedTuple):
@@ -16,6 +18,7 @@ class Damage(NamedTuple):
     kind: str
     place: int
     content: bytes
+    other: tuple[Path, bytes] | None = None  # A second file that is not what it was.
 
 
 Kind = Callable[[bytes, int], bytes]
@@ -47,21 +50,43 @@ def _swapped_lines(content: bytes, place: int) -> bytes:
     return b"".join(lines)
 
 
-def _blocks(content: bytes) -> list[bytes]:
-    return [content[start : start + SECTOR] for start in range(0, len(content), SECTOR)]
+def _blocks(content: bytes, size: int) -> list[bytes]:
+    return [content[start : start + size] for start in range(0, len(content), size)]
 
 
-def _doubled_block(content: bytes, place: int) -> bytes:
-    """The block is there once more in place of the one behind it."""
-    blocks = _blocks(content)
-    blocks[place + 1 : place + 2] = [blocks[place]] * len(blocks[place + 1 : place + 2])
-    return b"".join(blocks)
+def _pair(place: int, count: int) -> tuple[int, int]:
+    """Return the `place`-th pair of two different ones of `count`."""
+    one, other = divmod(place, count - 1)
+    return one, other + (other >= one)
 
 
-def _swapped_blocks(content: bytes, place: int) -> bytes:
-    blocks = _blocks(content)
-    blocks[place : place + 2] = reversed(blocks[place : place + 2])
-    return b"".join(blocks)
+def _doubled(size: int) -> "Kind":
+    def doubled(content: bytes, place: int) -> bytes:
+        """A block is there once more in place of another one, as after a misdirected write."""
+        blocks = _blocks(content, size)
+        source, target = _pair(place, len(blocks))
+        blocks[target] = blocks[source][: len(blocks[target])]
+        return b"".join(blocks)
+
+    return doubled
+
+
+def _swapped(size: int) -> "Kind":
+    def swapped(content: bytes, place: int) -> bytes:
+        blocks = _blocks(content, size)
+        one, other = _pair(place, len(blocks))
+        blocks[one], blocks[other] = blocks[other], blocks[one]
+        return b"".join(blocks)
+
+    return swapped
+
+
+def _pairs(size: int) -> Callable[[bytes], int]:
+    def pairs(content: bytes) -> int:
+        count = -(-len(content) // size)
+        return count * (count - 1)
+
+    return pairs
 
 
 def _bits(content: bytes) -> int:
@@ -83,8 +108,10 @@ KINDS: Final[dict[str, tuple[Kind, Callable[[bytes], int]]]] = {
     "a truncation": (_cut, len),
     "a doubled line": (_doubled_line, _lines),
     "two swapped lines": (_swapped_lines, _lines),
-    "a doubled block": (_doubled_block, _sectors),
-    "two swapped blocks": (_swapped_blocks, _sectors),
+    "a doubled block": (_doubled(SECTOR), _pairs(SECTOR)),
+    "two swapped blocks": (_swapped(SECTOR), _pairs(SECTOR)),
+    "a doubled page": (_doubled(PAGE), _pairs(PAGE)),
+    "two swapped pages": (_swapped(PAGE), _pairs(PAGE)),
 }
 
 
@@ -103,6 +130,22 @@ def some(content: bytes, random: Random, flips: int, others: int) -> Iterator[Da
         if (count := places(content)) > 0:
             place = random.randrange(count)
             yield from _changing(content, Damage(kind, place, damaged(content, place)))
+
+
+def across(one: bytes, path: Path, other: bytes, size: int) -> Iterator[Damage]:
+    """Yield every exchange of a block of `one` with one of `other`, the file `path`.
+
+    And every block of `other` in place of one of `one`, which is as it was: a write that went astray.
+    """
+    for place, (source, target) in enumerate(
+        (s, t) for s in range(-(-len(other) // size)) for t in range(-(-len(one) // size))
+    ):
+        ours, theirs = _blocks(one, size), _blocks(other, size)
+        ours[target], theirs[source] = theirs[source], ours[target]
+        changed, exchanged = b"".join(ours), b"".join(theirs)
+        if changed != one:
+            yield Damage("a block of another file", place, changed)
+            yield Damage("blocks of two files swapped", place, changed, (path, exchanged))
 
 
 def _changing(content: bytes, damage: Damage) -> Iterator[Damage]:

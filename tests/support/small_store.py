@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from actors.ports import FeedPage
+from daemon.archive.layout import QUARANTINE_NAME
+from daemon.archive.opening import LOCK_NAME
 from daemon.errors import DaemonError
+from daemon.journal.clean import CLEAN_NAME
+from daemon.journal.reserve import RESERVE_NAME
 from daemon.settings import StoreSettings
 from daemon.store import FileStore
 from protocol.events import CommittedEvent
@@ -20,12 +24,14 @@ from protocol.snapshots import encode_snapshot, replay
 from tests.conformance.event_store import Follower
 from tests.support.events import Chain
 from tests.support.faulty_disk import FaultyDisk
-from tests.support.manual_timer import ManualTimer
+from tests.support.manual_timer import ManualTimer, until
+from tests.support.redactions import Redactable
 
 DATA: Final = Path("/data")
 SETTINGS: Final = StoreSettings(reserve_size_bytes=512, segment_size_bytes=6000)
 NAMES: Final = ("a", "io.github.acme/echo@1.0.0", "b", f"long/{'x' * 190}@1")
 EVENTS: Final = 20
+REDACTED: Final = "redacted"  # The manifest that `make_redacted` adds, with four events.
 URN: Final = "urn:proto:mcp-server:io.github.acme/echo@1.0.0"
 LIFECYCLE: Final = "manifest@1"
 
@@ -77,10 +83,59 @@ async def make_small(*, archived: int = 12, drained: bool = True) -> tuple[Fault
     return (disk if drained else left), contents
 
 
+async def make_redacted(killed_at: str) -> tuple[FaultyDisk, Contents]:
+    """Return a small store that was killed in a redaction, and what is in it when that is done.
+
+    `killed_at` is the call (as `FaultyDisk.calls` names it) at whose first coming after the
+    redaction's event the process ends. Every file that is written beside its target and renamed
+    has a half-written one there, too, and `quarantine/` holds something.
+    """
+    undisturbed, calls = await redact(None)
+    contents = await read_all_of(undisturbed.after_kill())
+    at = next(number for number, call in enumerate(calls, 1) if call == killed_at)
+    disk, _ = await redact(at)
+    left = disk.after_kill()
+    for path, content in left.files().items():
+        temporary = path.with_name(f"{path.name}.tmp")
+        if path.name not in {LOCK_NAME, RESERVE_NAME} and not path.name.endswith(".tmp"):
+            left.put(temporary, left.files().get(temporary) or content[: len(content) // 2])
+    left.put(DATA / f"{CLEAN_NAME}.tmp", b'{"seq":')
+    left.put(DATA / QUARANTINE_NAME / "journal-00000000000000000001-0-0123456789abcdef", b"kept\n")
+    return left, contents
+
+
+async def redact(kill_at: int | None) -> tuple[FaultyDisk, list[str]]:
+    """Add a history to the small store, archive it, and redact its second version; return calls."""
+    whole, _ = await make_small()
+    disk = whole.after_kill()
+    store = await FileStore.open(
+        DATA, disk=disk, settings=SETTINGS, timer=ManualTimer(), on_failed=lambda _: None
+    )
+    follower, history = Follower(store), Redactable(REDACTED)
+    for event in history.secret_events():
+        await follower.commit(event)
+    await store.write_behind()
+    before = len(disk.calls)
+    if kill_at is not None:
+        disk.kill_at(kill_at)
+    await follower.commit(history.redaction(2))
+    await settled(store)
+    calls = disk.calls[before:]
+    await store.close()
+    return disk, calls
+
+
+async def settled(store: FileStore) -> None:
+    """Wait until a store has tried whatever it does by itself after its start."""
+    housekeeping = store._housekeeping  # noqa: SLF001 (what damage stands in the way of stays pending)
+    await until(lambda: not housekeeping._tasks)  # noqa: SLF001
+
+
 async def read_all_of(disk: FaultyDisk) -> Contents:
     """Open the store on `disk`, read everything, close it."""
     store = await open_small(disk)
     try:
+        await settled(store)
         return await read_all(store)
     finally:
         await store.close()

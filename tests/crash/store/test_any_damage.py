@@ -5,22 +5,36 @@ what was refused, `fsck --repair` mends or says that it cannot.
 """
 
 import asyncio
+import re
 from collections import Counter
+from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 from random import Random
 
 import msgspec
 import pytest
 
+from daemon.offline.fsck import Check
 from daemon.offline.journal_scan import Gap
 from protocol.events import CommittedEvent, Event
 from protocol.snapshots import StateSnapshot
-from tests.support.damage_check import Case, Result
-from tests.support.damages import KINDS, Damage, every, some
-from tests.support.small_store import DATA, EVENTS, LIFECYCLE, make_small
+from tests.support.damage_check import Case, Result, is_read_by_nobody
+from tests.support.damages import KINDS, PAGE, SECTOR, Damage, across, every, some
+from tests.support.faulty_disk import FaultyDisk
+from tests.support.small_store import (
+    DATA,
+    EVENTS,
+    LIFECYCLE,
+    make_redacted,
+    make_small,
+    read_all_of,
+    redact,
+)
 
 SEED = 20261126
 FLIPS_REPAIRED_EVERY = 16  # In the long run: a repair takes four times as long as a start.
+EXCHANGES_REPAIRED_EVERY = 16
 
 
 def case(*, drained: bool, archived: int = 12) -> Case:
@@ -29,10 +43,17 @@ def case(*, drained: bool, archived: int = 12) -> Case:
     return Case(disk, contents, EVENTS if archived == 12 else 16)
 
 
+def in_a_redaction(killed_at: str) -> Case:
+    """Return a small store that was killed at this call of a redaction."""
+    return Case(*asyncio.run(make_redacted(killed_at)), EVENTS + 4)
+
+
 CASES = {
     "drained": case(drained=True),
     "killed": case(drained=False),
     "killed before the archive was written": case(drained=False, archived=9),
+    "killed while a log lost data": in_a_redaction("replace events.log"),
+    "killed while the journal lost data": in_a_redaction("replace 00000000000000000018.jsonl"),
 }
 CASES_AND_FILES = [
     pytest.param(name, path, id=f"{name}-{path.relative_to(DATA)}"[:80])
@@ -88,6 +109,109 @@ def test_every_damage_of_every_file_is_mended_or_refused(
         print(f"\n{kind} of {path.relative_to(DATA)} ({name}): {dict(seen)}")  # noqa: T201
     if name == "drained" and path.name != "store.json":
         assert not any(result.endswith("lost") for result in seen)
+
+
+# Damage of two files at once: blocks went to the wrong one.
+
+
+def neighbours(one: Case) -> list[tuple[Path, Path]]:
+    """Return the pairs of files between which a disk may mistake blocks: those of one sort."""
+    sorts: dict[str, list[Path]] = {}
+    for path, content in one.disk.files().items():
+        if content and not is_read_by_nobody(path):
+            sorts.setdefault(
+                path.suffix if path.parent.name == "journal" else path.name, []
+            ).append(path)
+    return [pair for paths in sorts.values() for pair in permutations(paths, 2)]
+
+
+def damages_of_two(one: Case, size: int) -> Iterator[tuple[Path, Damage]]:
+    """Yield every exchange of blocks of that size between two files of one sort."""
+    files = one.disk.files()
+    for path, other in neighbours(one):
+        yield from ((path, damage) for damage in across(files[path], other, files[other], size))
+
+
+@pytest.mark.parametrize("size", [SECTOR, PAGE])
+@pytest.mark.parametrize("name", CASES)
+def test_a_few_blocks_in_the_wrong_file_are_mended_or_refused(name: str, size: int) -> None:
+    random = Random(f"{SEED}-{name}-{size}")  # noqa: S311 (repeatable, not secret)
+    damages = random.sample([*damages_of_two(CASES[name], size)], 4)
+
+    async def run() -> None:
+        for path, damage in damages:
+            await see(CASES[name], path, damage, repair=True)
+
+    asyncio.run(run())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("size", [SECTOR, PAGE])
+@pytest.mark.parametrize("name", CASES)
+def test_all_blocks_in_the_wrong_file_are_mended_or_refused(
+    name: str, size: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def run() -> Counter[str]:
+        seen: Counter[str] = Counter()
+        for number, (path, damage) in enumerate(damages_of_two(CASES[name], size)):
+            repair = size == PAGE or number % EXCHANGES_REPAIRED_EVERY == 0
+            seen[await see(CASES[name], path, damage, repair=repair)] += 1
+        return seen
+
+    seen = asyncio.run(run())
+
+    with capsys.disabled():
+        print(f"\nblocks of {size} bytes in the wrong file ({name}): {dict(seen)}")  # noqa: T201
+    assert seen
+
+
+# Every file that a store can have is one of those that were damaged.
+
+
+def kind_of(name: str) -> str:
+    """Return a file's name without what tells it from others of its kind."""
+    for pattern, kind in (
+        (r"\d{20}\.jsonl(\.tmp)?", r"<seq>.jsonl\1"),
+        (r"[a-z]+@\d+\.json(\.tmp)?", r"<lifecycle>.json\1"),
+    ):
+        if match := re.fullmatch(pattern, name):
+            return match.expand(kind)
+    return name
+
+
+def names_of(disk: FaultyDisk) -> set[str]:
+    """Return the kinds of all files that a process made on `disk`, also those that are gone."""
+    made = (call.split(" ", 1) for call in disk.calls)
+    verbs = {"write", "open_append", "replace", "truncate", "lock"}
+    return {kind_of(name) for verb, name in made if verb in verbs}
+
+
+async def names_of_a_life() -> set[str]:
+    """Archive, drain, start again after a kill, redact, and repair; return the files' kinds."""
+    names: set[str] = set()
+    for disk in [
+        (await make_small())[0],
+        (await make_small(drained=False, archived=9))[0],
+        (await redact(None))[0],
+    ]:
+        left = disk.after_kill()
+        await read_all_of(left)
+        names |= names_of(disk) | names_of(left)
+        flipped = bytearray(left.files()[DATA / "checkpoint.json"])
+        flipped[9] ^= 1
+        left.put(DATA / "checkpoint.json", bytes(flipped))
+        Check(left, DATA, repair=True).run()
+        kept = [path.name for path in left.files() if path.parent.name == "quarantine"]
+        assert kept
+        names |= names_of(left) - {*kept, *(f"{name}.tmp" for name in kept)}
+    return names
+
+
+def test_there_is_no_file_in_a_store_that_is_not_damaged_here() -> None:
+    paths = {path for one in CASES.values() for path in one.disk.files()}
+
+    assert asyncio.run(names_of_a_life()) <= {kind_of(path.name) for path in paths}
+    assert {"quarantine", "journal", "index", "lifecycles"} <= {path.parent.name for path in paths}
 
 
 def test_a_store_that_nothing_happened_to_is_right() -> None:

@@ -3,14 +3,20 @@
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from itertools import islice, product
+from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
 
+from daemon.transport.router import BURST_MAX
 from tests.support.daemon_process import ANSWER_S, STOP_S, DaemonProcess, NotifySocket, short_folder
+from tests.support.held_daemon import NO_FAULT, held, program
 
 CLIENTS = 16
 WAIT_MS = int(ANSWER_S * 1000)
@@ -111,6 +117,86 @@ def test_a_daemon_that_is_told_to_stop_under_load_keeps_its_word(
         assert published == list(range(published[0], len(ids) + 1))
         assert daemon.result(op="verify")["events"] == len(ids)
         assert daemon.stop() == 0
+
+
+# What a signal meets for certain: commands in hand, and commands that nobody has read.
+
+IN_HAND = 40
+UNREAD_OF_EACH = 64
+EXECUTED_MAX = 4 * BURST_MAX  # Bursts that may be read before the loop comes to the signal.
+ANSWERED_MS = 2000  # The process has ended: what it sent lies in the socket.
+SHORT_STOP_S = 3.0  # For the daemon that never stops.
+
+
+def create(name: str, number: int) -> list[bytes]:
+    """Return a command whose envelope says which one it is, so that its answer does, too."""
+    manifest_id = f"{name}.{number}@1"
+    document = {"name": name, "version": "1.0.0"}
+    body = {"op": "create", "kind": "agent", "manifest_id": manifest_id, "manifest": document}
+    return [manifest_id.encode(), b"", json.dumps(body).encode()]
+
+
+def answers_on(socket: zmq.Socket[bytes], wait_ms: int) -> Iterator[tuple[str, str]]:
+    """Yield each command that was answered, and what it was told: `ok`, or why not."""
+    while socket.poll(wait_ms):
+        tag, _, body = socket.recv_multipart()
+        reply = json.loads(body)
+        yield tag.decode(), "ok" if reply["ok"] else reply["error"]["code"]
+
+
+def stopped_with_unread_commands(folder: Path, fault: str, stop_s: float) -> None:
+    """Stop a daemon with commands in hand and unread ones, and see that it keeps its word."""
+    notify = NotifySocket(str(folder / "n"))
+    with DaemonProcess(folder, program=program(folder, fault)) as daemon, notify:
+        daemon.environment["NOTIFY_SOCKET"] = notify.address
+        daemon.start()
+        hands = daemon.socket(zmq.DEALER)
+        clients = [daemon.socket(zmq.DEALER) for _ in range(CLIENTS)]
+        with held(folder):
+            for number in range(IN_HAND):
+                hands.send_multipart(create("in-hand", number))
+            while daemon.result(op="status")["limits"]["in_flight"]["used"] < IN_HAND:
+                pass
+            daemon.signal(signal.SIGSTOP)
+            for client, number in product(clients, range(UNREAD_OF_EACH)):
+                client.send_multipart(create(f"w{clients.index(client)}", number))
+            daemon.signal(signal.SIGTERM)
+            daemon.signal(signal.SIGCONT)
+            notify.receive_until("STOPPING")
+        assert daemon.wait(stop_s) == 0, daemon.log()
+
+        in_hand = dict(islice(answers_on(hands, ANSWERED_MS), IN_HAND))
+        assert list(in_hand.values()) == ["ok"] * IN_HAND, "somebody in hand was not answered"
+        unread = dict(answer for client in clients for answer in answers_on(client, 0))
+        daemon.start()
+        executed = all_ids(daemon) - set(in_hand)
+        assert len(executed) <= EXECUTED_MAX, "unread commands were executed"
+        for manifest_id, answer in unread.items():
+            assert answer == ("ok" if manifest_id in executed else "SHUTTING_DOWN"), manifest_id
+        assert daemon.stop() == 0
+
+
+def test_what_is_in_hand_is_answered_and_what_is_unread_is_not_executed() -> None:
+    with short_folder() as folder:
+        stopped_with_unread_commands(folder, NO_FAULT, STOP_S)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "reason"),
+    [
+        ("executed-unread", AssertionError, "unread commands were executed"),
+        ("unanswered-batch", AssertionError, "in hand was not answered"),
+        ("endless-end", subprocess.TimeoutExpired, "timed out"),
+    ],
+)
+def test_a_daemon_that_breaks_its_word_at_the_end_is_found_out(
+    fault: str, error: type[Exception], reason: str
+) -> None:
+    """The negative controls."""
+    with short_folder() as folder, pytest.raises(error, match=reason):
+        stopped_with_unread_commands(
+            folder, fault, SHORT_STOP_S if fault == "endless-end" else STOP_S
+        )
 
 
 def read_to_bye(subscriber: zmq.Socket[bytes]) -> tuple[int, list[int]]:

@@ -26,11 +26,13 @@ from daemon.backup import Backups
 from daemon.configuration import Configuration, impersonators, rate_limit, store_settings
 from daemon.connections import ConnectionLimit, raise_descriptor_limit
 from daemon.errors import (
+    UNUSABLE,
     ConfigurationError,
     DaemonError,
     DamagedStoreError,
     DiskFailedError,
     StoreLockedError,
+    unusable,
 )
 from daemon.journal.disk import OperatingSystemDisk
 from daemon.progress import (
@@ -138,7 +140,7 @@ class Application:
         except FileNotFoundError:
             pass  # There is no directory yet.
         except OSError as error:
-            raise _unusable(self._directory, error) from error
+            raise unusable(self._directory, error) from error
 
     async def _recover(self, publisher: EventSocket) -> FileStore:
         started_s = time.monotonic()
@@ -166,9 +168,9 @@ class Application:
             reporter.error(str(error))
             await asyncio.sleep(0)  # For the message, which takes its turn on the loop.
             if isinstance(error, DiskFailedError) and (
-                isinstance(error.cause, _UNUSABLE) or not self._directory.is_dir()
+                isinstance(error.cause, UNUSABLE) or not self._directory.is_dir()
             ):
-                raise _unusable(self._directory, error.cause) from error
+                raise unusable(self._directory, error.cause) from error
             raise
         disk.recovered()
         reporter.complete(seq=store.last_seq)
@@ -277,18 +279,6 @@ class Application:
         router.read_rest()
         await engine.drain()
         raise _StoppedError
-
-
-# What no restart mends: the directory is not ours, or none.
-_UNUSABLE: Final = (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError)
-
-
-def _unusable(directory: Path, cause: OSError) -> ConfigurationError:
-    where = "" if cause.filename in (None, str(directory)) else f" ({cause.filename})"
-    return ConfigurationError(
-        f"the data directory {directory} cannot be used: {cause.strerror}{where}; "
-        "give another --data-dir, or make it the daemon's own"
-    )
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """Errors that end the daemon, each with the exit status that the unit file knows."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from protocol.errors import ManifestdError
 
@@ -68,3 +68,16 @@ class ConfigurationError(DaemonError):
     """The configuration is wrong; the message says where and what to write instead (exit 78)."""
 
     exit_status = 78
+
+
+# What no restart mends: the directory is not ours, or none.
+UNUSABLE: Final = (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError)
+
+
+def unusable(directory: Path, cause: OSError) -> ConfigurationError:
+    """Return the error for a data directory that cannot be used because of one of `UNUSABLE`."""
+    where = "" if cause.filename in (None, str(directory)) else f" ({cause.filename})"
+    return ConfigurationError(
+        f"the data directory {directory} cannot be used: {cause.strerror}{where}; "
+        "give another --data-dir, or make all of it belong to the user who runs this"
+    )

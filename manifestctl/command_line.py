@@ -1,5 +1,6 @@
 """`manifestctl`: find the verb, run it, end with the status of what went wrong."""
 
+import errno
 import os
 import sys
 from argparse import Namespace
@@ -13,7 +14,9 @@ from manifestctl.verbs import SUMMARIES
 if TYPE_CHECKING:
     from protocol.errors import ManifestdError
 
+FAILED: Final = 1
 USAGE: Final = 2
+NO_ROOM: Final = 8  # As STORAGE_FULL (design 5).
 INTERRUPTED: Final = 130  # As a shell says it: 128 + SIGINT.
 READER_GONE: Final = 141  # 128 + SIGPIPE.
 
@@ -26,10 +29,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The interpreter flushes at exit, and would complain once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()
         return READER_GONE
+    except OSError as error:  # What verbs open themselves has errors of its own; this is output.
+        _give_up_output()
+        sys.stderr.write(f"error: the output cannot be written: {error.strerror or error}\n")
+        return NO_ROOM if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else FAILED
     return status
+
+
+def _give_up_output() -> None:
+    """Drop what was not written yet: the interpreter flushes at exit, and would complain again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(argv: Sequence[str]) -> int:

@@ -1,14 +1,17 @@
 """A file that is there as a whole or not at all, as the client writes it.
 
 Promise:  until `keep` renames, what stood under the file's name stands there still; when it
-          returns, the new content survives a power cut. A process that is killed leaves at most
-          `.<name>.part` beside it, which the next one overwrites; two at a time are refused.
+          returns, the new content survives a power cut, and only its owner may read it. A process that
+          is killed leaves at most `.<name>.part` beside it, which the next one overwrites; two at a
+          time are refused. A symbolic link is followed; what is no regular file (a device, a FIFO, a
+          folder) is refused before anything is written, and never replaced.
 Not here: what is written.
 """
 
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -32,7 +35,8 @@ class DurableFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._temporary = path.with_name(f".{path.name}.part")
+        self._target = Path(os.path.realpath(path))
+        self._temporary = self._target.parent / f".{self._target.name}.part"
         self._file: BinaryIO | None = None
         self._is_kept = False
 
@@ -42,28 +46,56 @@ class DurableFile:
         Raises:
             FileError: it cannot be made.
         """
-        what = "write"
+        self._check_target()
         try:
-            descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # Whoever may write in the folder could put a link there that leads elsewhere.
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(self._temporary, flags, 0o600)
         except OSError as error:
-            raise FileError(what, self._path, error) from error
+            if error.errno == errno.ELOOP:
+                error = self._strange()
+            raise self._error(error) from error
+        try:
+            self._take(descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            raise self._error(error) from error
         self._file = os.fdopen(descriptor, "w+b")
+        return self
+
+    def _check_target(self) -> None:
+        try:
+            mode = self._target.stat().st_mode
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._error(error) from error
+        if not stat.S_ISREG(mode):
+            reason = "it is a directory" if stat.S_ISDIR(mode) else "it is no regular file"
+            raise self._error(OSError(errno.EINVAL, reason))
+
+    def _take(self, descriptor: int) -> None:
+        """Make the open temporary file ours alone, and empty."""
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink > 1:
+            raise self._strange()
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Whoever held the lock may have renamed it since: then it is his file, and finished.
             is_ours = os.path.samestat(os.fstat(descriptor), self._temporary.stat())
-            if is_ours:
-                os.ftruncate(descriptor, 0)
         except (BlockingIOError, FileNotFoundError):
             is_ours = False
-        except OSError as error:
-            self._file.close()
-            raise FileError(what, self._path, error) from error
         if not is_ours:
-            self._file.close()
-            busy = OSError(errno.EBUSY, "another process is writing it")
-            raise FileError(what, self._path, busy)
-        return self
+            raise OSError(errno.EBUSY, "another process is writing it")
+        os.fchmod(descriptor, 0o600)
+        os.ftruncate(descriptor, 0)
+
+    def _strange(self) -> OSError:
+        return OSError(errno.EEXIST, f"{self._temporary} is not a file of ours; remove it")
+
+    def _error(self, cause: OSError) -> FileError:
+        what = "write"
+        return FileError(what, self._path, cause)
 
     def __exit__(
         self,
@@ -88,7 +120,7 @@ class DurableFile:
         try:
             self._file.write(data)
         except OSError as error:
-            raise FileError("write", self._path, error) from error
+            raise self._error(error) from error
 
     def keep(self, check: Callable[[BinaryIO], None]) -> None:
         """Sync what was written, let `check` read it from its first byte, then give it its name.
@@ -102,15 +134,15 @@ class DurableFile:
             os.fsync(self._file.fileno())
             self._file.seek(0)
         except OSError as error:
-            raise FileError("write", self._path, error) from error
+            raise self._error(error) from error
         check(self._file)
         try:
-            self._temporary.replace(self._path)
+            self._temporary.replace(self._target)
             self._is_kept = True
-            folder = os.open(self._path.absolute().parent, os.O_RDONLY | os.O_DIRECTORY)
+            folder = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(folder)
             finally:
                 os.close(folder)
         except OSError as error:
-            raise FileError("write", self._path, error) from error
+            raise self._error(error) from error

@@ -54,6 +54,11 @@ def open_dealer(
     return socket
 
 
+def watch_disconnections(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
+    """Return a socket on which a message arrives whenever a connection of `socket` ended."""
+    return socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+
+
 def open_subscription(
     context: zmq.Context[zmq.Socket[bytes]],
     endpoint: str,

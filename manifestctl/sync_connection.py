@@ -1,7 +1,8 @@
 """The blocking client's sockets: a request goes out, and its answer comes back or does not.
 
 Promise:  one request at a time; a lock makes other threads wait. Nothing runs between requests,
-          and after `close` no thread is left.
+          and after `close` no thread is left. An attempt whose connection ends is lost at once: the
+          daemon that has the request is gone, and it may take minutes to answer one that is not.
 Not here: when to ask again (`exchange.py`), what is sent (`requests.py`).
 """
 
@@ -9,7 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Sequence
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import msgspec
 import zmq
@@ -19,7 +20,14 @@ from manifestctl.endpoints import find_daemons
 from manifestctl.exchange import Attempt, Exchange
 from manifestctl.requests import with_ids
 from manifestctl.retry import RetryPolicy
-from manifestctl.sockets import Curve, open_dealer, split_answer, try_receive, try_send
+from manifestctl.sockets import (
+    Curve,
+    open_dealer,
+    split_answer,
+    try_receive,
+    try_send,
+    watch_disconnections,
+)
 from protocol.commands import Request
 from protocol.errors import CommandError
 
@@ -50,7 +58,7 @@ class SyncConnection:
         self.retry = retry or RetryPolicy()
         self.curve = curve
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._sockets: dict[str, zmq.Socket[bytes]] = {}
+        self._links: dict[str, _Link] = {}
         self._lock = threading.Lock()
         self._sent = 0
 
@@ -92,25 +100,39 @@ class SyncConnection:
                 time.sleep(pause_s)
 
     def _try(self, attempt: Attempt, body: bytes) -> tuple[bool, bytes | None]:
-        socket = self._socket(attempt.commands)
+        socket, disconnections = link = self._link(attempt.commands)
         started_s = time.monotonic()
         self._sent += 1
         number = b"%x" % self._sent
         if not socket.poll(int(attempt.connect_s * 1000), zmq.POLLOUT):
             return False, None
+        while try_receive(disconnections) is not None:
+            pass  # Those of earlier daemons.
         if not try_send(socket, number, body):
             return False, None
         while True:
             left_s = started_s + attempt.answer_s - time.monotonic()
-            if left_s <= 0 or not socket.poll(int(left_s * 1000) + 1, zmq.POLLIN):
+            if left_s <= 0 or not link.wait(int(left_s * 1000) + 1):
                 return True, None
             answer = split_answer(try_receive(socket) or [])
             if answer is not None and answer[0] == number:
                 return True, answer[1]
 
-    def _socket(self, endpoint: str) -> zmq.Socket[bytes]:
-        socket = self._sockets.get(endpoint)
-        if socket is None:
+    def _link(self, endpoint: str) -> "_Link":
+        link = self._links.get(endpoint)
+        if link is None:
             socket = open_dealer(self.context, endpoint, self.curve)
-            self._sockets[endpoint] = socket
-        return socket
+            link = self._links[endpoint] = _Link(socket, watch_disconnections(socket))
+        return link
+
+
+class _Link(NamedTuple):
+    """A DEALER, and a socket on which libzmq says that its connection ended."""
+
+    socket: zmq.Socket[bytes]
+    disconnections: zmq.Socket[bytes]
+
+    def wait(self, timeout_ms: int) -> bool:
+        """Tell whether there is a message to read; False, too, when no more will come."""
+        ready, _, _ = zmq.select([*self], [], [], timeout_ms / 1000)
+        return self.socket in ready

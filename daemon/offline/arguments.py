@@ -1,9 +1,11 @@
-"""What the offline commands have in common: their parser, the lock, where the store is.
+"""What the offline commands have in common: their parser, the lock, where the store is, whose it is.
 
-Promise:  a store that a daemon has open is not touched (`StoreLockedError`, exit 75).
+Promise:  a store that a daemon has open is not touched (`StoreLockedError`, exit 75). Whoever is root
+          works as the owner of the directory: files of root's own in it would keep the daemon out.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +13,13 @@ from pathlib import Path
 
 from daemon.archive.identity import IDENTITY_NAME
 from daemon.archive.opening import LOCK_NAME
-from daemon.errors import ConfigurationError, DiskFailedError, StoreLockedError
+from daemon.errors import (
+    UNUSABLE,
+    ConfigurationError,
+    DiskFailedError,
+    StoreLockedError,
+    unusable,
+)
 from daemon.journal.disk import Disk
 
 
@@ -51,11 +59,12 @@ def locked_store(disk: Disk, data_directory: Path) -> Iterator[None]:
     """Hold the lock of an existing store; the lock's file is not made, so that nothing changes.
 
     Raises:
-        ConfigurationError: there is no store in `data_directory`.
+        ConfigurationError: there is no store in `data_directory`, or it is not ours to read.
         StoreLockedError: a daemon works on it.
         DiskFailedError: the disk failed.
     """
-    names = disk.list_names(data_directory)
+    become_owner(data_directory)
+    names = _names(disk, data_directory)
     if not names:
         message = f"there is no store in {data_directory}; give the daemon's --data-dir"
         raise ConfigurationError(message)
@@ -69,6 +78,8 @@ def locked_store(disk: Disk, data_directory: Path) -> Iterator[None]:
         lock = disk.lock(data_directory / LOCK_NAME)
     except BlockingIOError as error:
         raise StoreLockedError(data_directory) from error
+    except UNUSABLE as error:
+        raise unusable(data_directory, error) from error
     except OSError as error:
         what = f"locking {data_directory}"
         raise DiskFailedError(what, error) from error
@@ -76,6 +87,35 @@ def locked_store(disk: Disk, data_directory: Path) -> Iterator[None]:
         yield
     finally:
         disk.unlock(lock)
+
+
+def become_owner(data_directory: Path) -> None:
+    """Go on as the owner of `data_directory`, for good, if we are root and it is not root's.
+
+    Raises:
+        ConfigurationError: we may not.
+    """
+    if os.geteuid() != 0 or not data_directory.is_dir():
+        return
+    found = data_directory.stat()
+    if found.st_uid == 0:
+        return
+    try:
+        os.setgroups([])
+        os.setresgid(found.st_gid, found.st_gid, found.st_gid)
+        os.setresuid(found.st_uid, found.st_uid, found.st_uid)
+    except OSError as error:
+        raise unusable(data_directory, error) from error
+
+
+def _names(disk: Disk, data_directory: Path) -> list[str]:
+    what = f"reading {data_directory}"
+    try:
+        return disk.list_names(data_directory)
+    except UNUSABLE as error:
+        raise unusable(data_directory, error) from error
+    except OSError as error:
+        raise DiskFailedError(what, error) from error
 
 
 def _directory(text: str) -> Path:

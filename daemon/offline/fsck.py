@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from daemon.errors import DamagedStoreError, DiskFailedError
+from daemon.errors import UNUSABLE, DamagedStoreError, DiskFailedError, unusable
 from daemon.journal.disk import Disk, OperatingSystemDisk
 from daemon.offline.arguments import add_output, locked_store, offline_parser, say
 from daemon.offline.remedies import Remedies
@@ -77,6 +77,7 @@ class Check:
         """Survey, plan, and with `repair` write, then survey again.
 
         Raises:
+            ConfigurationError: we may not; run it again as somebody who may.
             DiskFailedError: the disk failed; run it again.
         """
         try:
@@ -85,6 +86,8 @@ class Check:
             self.survey = surveyed(self._disk, self._directory)
             for remedy in Remedies(self._disk, self._directory, self.survey).run():
                 self.outcomes.append(self._outcome(remedy))
+        except UNUSABLE as error:
+            raise unusable(self._directory, error) from error
         except OSError as error:
             what = f"repairing {self._directory}"
             raise DiskFailedError(what, error) from error

@@ -14,7 +14,7 @@ from typing import BinaryIO, Final
 from actors.histories import utc_time
 from daemon.errors import BadInputError
 from daemon.journal.disk import OperatingSystemDisk
-from daemon.offline.arguments import offline_parser
+from daemon.offline.arguments import become_owner, offline_parser
 from daemon.offline.restoring import STAGES, Restore, Restored, Until
 from daemon.progress import terminal_reporter
 from protocol.errors import BadRequestError
@@ -83,7 +83,8 @@ def restore_from(
     reporter = terminal_reporter(options.progress)
     source = "standard input" if options.file == STANDARD else options.file
     restore = Restore(OperatingSystemDisk(), options.data_dir, reporter, source=source, until=until)
-    with _opened(options.file) as file:
+    with _opened(options.file) as file:  # As whoever we are: a backup is perhaps root's.
+        become_owner(options.data_dir)
         reporter.start(operation, STAGES, file=source, data_dir=str(options.data_dir))
         try:
             restored = restore.run(
@@ -122,9 +123,9 @@ def _opened(name: str) -> Iterator[BinaryIO]:
 
 
 def _seq(text: str) -> int:
-    value = int(text)
+    value = int(text) if text.isascii() and text.isdigit() else 0
     if value < 1:
-        message = f"{text} is no seq; they begin with 1"
+        message = f"{text!r} is no seq; they are numbers, from 1 on"
         raise argparse.ArgumentTypeError(message)
     return value
 

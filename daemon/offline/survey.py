@@ -108,8 +108,8 @@ class Survey:
         self.first_seq = self.segments[0] if self.segments else 1
         log_hash = self._log_hash_before(self.first_seq)
         self._note_end(BatchEnd(self.first_seq - 1, log_hash or b""))
-        nexts = [*(after for _, after in pairwise(self.segments)), None]
-        for first, next_first in zip(self.segments, nexts, strict=True):
+        for first, next_first in pairwise([*self.segments, None]):
+            assert first is not None
             path = segment_path(self._directory, first)
             content = self._disk.read(path)
             self.log_hashes_before[first] = log_hash

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.errors import DamagedStoreError, DiskFailedError
+from daemon.errors import UNUSABLE, DamagedStoreError, DiskFailedError, unusable
 from daemon.journal.disk import Disk, OperatingSystemDisk
 from daemon.offline.arguments import add_output, locked_store, offline_parser, say
 from daemon.offline.marks import Anchor
@@ -47,10 +47,17 @@ def run(arguments: list[str]) -> int:
 
 
 def surveyed(disk: Disk, data_directory: Path, anchor: Anchor | None = None) -> Survey:
-    """Return the survey of a store; `DiskFailedError` when it cannot be read."""
+    """Return the survey of a store.
+
+    Raises:
+        ConfigurationError: we may not read it.
+        DiskFailedError: it cannot be read.
+    """
     survey = Survey(disk, data_directory, anchor)
     try:
         survey.run()
+    except UNUSABLE as error:
+        raise unusable(data_directory, error) from error
     except OSError as error:
         what = f"reading {data_directory}"
         raise DiskFailedError(what, error) from error

@@ -4,6 +4,7 @@ import errno
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -54,7 +55,8 @@ def _add_backup(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="check a backup that is there, from its first byte to its last; needs no daemon",
+        help="check a backup that is there, from its first byte to its last; needs no daemon; "
+        "- is standard input",
     )
     add_progress(parser)
 
@@ -64,17 +66,24 @@ def _backup(session: Session) -> int:
     path = Path(arguments.file)
     reporter = progress_reporter(arguments.progress)
     if arguments.verify:
-        reporter.start("verify", _STAGES[1:], file=str(path))
-        try:
-            with path.open("rb") as file:
-                reporter.stage(_STAGES[1])
-                reader = _checked(file, path, reporter)
-        except OSError as error:
-            raise FileError("read", path, error) from error
-        reporter.complete()
-        _show(session, path, reader)
-        return 0
+        return _verify(session, path, reporter)
     return _write(session, path, reporter)
+
+
+def _verify(session: Session, path: Path, reporter: ProgressReporter) -> int:
+    reporter.start("verify", _STAGES[1:], file=str(path))
+    try:
+        with ExitStack() as stack:
+            file: BinaryIO = sys.stdin.buffer
+            if str(path) != STANDARD:
+                file = stack.enter_context(path.open("rb"))
+            reporter.stage(_STAGES[1])
+            reader = _checked(file, path, reporter)
+    except OSError as error:
+        raise FileError("read", path, error) from error
+    reporter.complete()
+    _show(session, path, reader)
+    return 0
 
 
 def _write(session: Session, path: Path, reporter: ProgressReporter) -> int:
@@ -166,6 +175,7 @@ _EXAMPLES: Final = """\
   manifestctl backup /var/backups/manifestd/$(date +%F).backup
   manifestctl backup --verify /var/backups/manifestd/2026-11-26.backup
   manifestctl backup - | zstd | ssh vault 'cat > manifestd.backup.zst'
+  zstd -dc manifestd.backup.zst | manifestctl backup --verify -
 
 The daemon goes on working; the backup holds every event up to the moment when it began. Restore it
 with: manifestd restore FILE --data-dir DIR

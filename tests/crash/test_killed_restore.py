@@ -263,3 +263,11 @@ def wait_for(process: "subprocess.Popen[bytes]", condition: Callable[[], bool]) 
     """Return when `condition` holds; the process must live."""
     while not condition():
         assert process.poll() is None
+
+
+def test_a_store_without_events_is_restored_too(tmp_path: Path) -> None:
+    definition = LifecycleRegistry.builtin().get(DEFAULT_LIFECYCLE).to_json()
+
+    restore(DyingDisk(), tmp_path, lifecycle_line(DEFAULT_LIFECYCLE, definition) + b"\n")
+
+    assert opened_as(tmp_path) == "seq 0, 0 manifests"

@@ -84,3 +84,18 @@ def test_help_needs_neither_zeromq_nor_asyncio() -> None:
     ).stdout
 
     assert said.splitlines()[-1] == "[]"
+
+
+def test_a_full_disk_behind_standard_output_is_said_in_one_line() -> None:
+    arguments = ["lifecycle", "export", "manifest@1"]  # Needs no daemon.
+    with open("/dev/full", "w") as full:  # noqa: PTH123 (a device)
+        done = subprocess.run(
+            [sys.executable, "-m", "manifestctl", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.stderr == "error: the output cannot be written: No space left on device\n"
+    assert done.returncode == 8

@@ -1,5 +1,9 @@
 """`manifestd COMMAND …`: which command runs, and what an unknown word gets."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from daemon.command_line import main
@@ -46,3 +50,19 @@ def test_a_word_that_is_near_to_nothing_gets_the_list(capsys: pytest.CaptureFixt
 
     assert ended.value.code == USAGE
     assert ", ".join(COMMANDS) in capsys.readouterr().err
+
+
+def test_a_full_disk_behind_standard_output_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+
+    with open("/dev/full", "w") as full:  # noqa: PTH123 (a device)
+        done = subprocess.run(
+            [sys.executable, "-m", "daemon", "fsck", "--data-dir", str(tmp_path)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.stderr == "manifestd: the output cannot be written: No space left on device\n"
+    assert done.returncode == 1

@@ -3,12 +3,16 @@
 import asyncio
 import fcntl
 import json
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from daemon.command_line import main
 from daemon.journal.disk import OperatingSystemDisk
+from daemon.settings import StoreSettings
+from daemon.store import FileStore
 from tests.support.small_store import DATA, EVENTS, LIFECYCLE, make_small
 
 DISK, CONTENTS = asyncio.run(make_small())
@@ -248,3 +252,44 @@ def test_a_disk_that_cannot_be_read_is_no_damage(
 
     assert main(["verify", "--data-dir", str(store)]) == DISK_FAILED
     assert "Input/output error" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("removed", ["journal/*.jsonl", "journal"])
+def test_a_journal_that_is_gone_is_rebuilt_from_the_archive(store: Path, removed: str) -> None:
+    whole = [path.read_bytes() for path in sorted((store / "journal").glob("*.jsonl"))]
+    for path in store.glob(removed):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    assert main(["verify", "--data-dir", str(store)]) == DAMAGED
+    assert main(["fsck", "--repair", "--data-dir", str(store)]) == OK
+
+    rebuilt = [path.read_bytes() for path in sorted((store / "journal").glob("*.jsonl"))]
+    assert events_of(rebuilt) == events_of(whole)
+
+
+def events_of(segments: Iterable[bytes]) -> list[bytes]:
+    """Return the event lines, without the batches' headers."""
+    lines = [line for segment in segments for line in segment.splitlines()]
+    return [line for line in lines if line.startswith(b'{"seq":')]
+
+
+def test_a_store_without_events_is_whole(tmp_path: Path) -> None:
+    def failed(error: Exception) -> None:
+        raise error
+
+    async def make() -> None:
+        settings = StoreSettings(reserve_size_bytes=512)
+        store = await FileStore.open(tmp_path / "s", settings=settings, on_failed=failed)
+        await store.close()
+
+    asyncio.run(make())
+
+    assert main(["verify", "--data-dir", str(tmp_path / "s")]) == OK
+    assert main(["fsck", "--repair", "--data-dir", str(tmp_path / "s")]) == OK
+
+
+@pytest.mark.parametrize("command", ["verify", "fsck"])
+def test_what_is_no_directory_is_no_store(tmp_path: Path, command: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    assert main([command, "--data-dir", str(tmp_path / "file")]) == CONFIGURATION

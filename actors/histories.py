@@ -1,6 +1,6 @@
 """A manifest's events read back in order: replayed, checked, never all at once.
 
-Promise:  the loop is not held up: after every `CHUNK_SIZE_MAX` events it gets its turn, or where there
+Promise:  the loop is not held up: before every `CHUNK_SIZE_MAX` events it gets its turn, or where there
           are `actors.turns` one of those is waited for.
 Assume:   `EventStore.history` answers in order and without gaps, or says what is damaged.
 Not here: what an event does (`protocol.snapshots`).
@@ -58,9 +58,9 @@ async def chunks(
             while end < min(start + CHUNK_SIZE_MAX, len(page)) and size_bytes < CHUNK_BYTES_MAX:
                 size_bytes += len(page[end].line)
                 end += 1
+            await share()
             yield page[start:end]
             start = end
-            await share()
         after = page[-1].core.version
 
 
@@ -133,13 +133,13 @@ async def log_hash_of_feed(
             page = await store.feed(seq, CHUNK_SIZE_MAX)
         except HistoryCompactedError:
             return None
+        await share()
         for event in page.events[: last_seq - seq]:
             log_hash = next_log_hash(log_hash, event.seq, event.hash)
         if not page.events or page.events[-1].seq != seq + len(page.events):
             message = f"the feed has a gap after seq {seq}"
             raise CorruptError(message, suggestion="manifestd fsck", details={"seq": seq + 1})
         seq = page.events[-1].seq
-        await share()
     if kept is not None and kept.encode() != log_hash:
         message = f"the events up to seq {last_seq} do not give the log_hash that the journal has"
         raise CorruptError(message, suggestion="manifestd fsck", details={"seq": last_seq})

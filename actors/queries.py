@@ -220,6 +220,7 @@ class Queries:
 
         async def result() -> RecoverResult:
             loaded = await self._store.load(request.manifest_id)
+            await self._share()
             current = replay(loaded.tail, loaded.snapshot)
             assert current is not None
             again = await rebuilt(

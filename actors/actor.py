@@ -17,7 +17,7 @@ import logging
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -26,24 +26,22 @@ from actors.case import Case, Unchanged
 from actors.decide import command_digest, decide, resolve
 from actors.drafts import canonical_document
 from actors.expiry import Expire, armed_timer
+from actors.household import Household
 from actors.letters import Answer, Letter
 from actors.mailbox import Mailbox
 from actors.memory import CommandMemory
-from actors.ports import AppendOutcome, AppendRefusal, EventStore, Position, Stamper
+from actors.ports import AppendOutcome, AppendRefusal, Position
 from actors.results import repeated, result_of
-from actors.rules import Rules
 from protocol.commands import Redact
 from protocol.errors import CommandError, InternalError, OverloadedError
 from protocol.events import CommittedEvent
 from protocol.snapshots import RememberedCommand, StateSnapshot, apply
 
-__all__ = ["Answer", "Household", "Letter", "ManifestActor", "Phase", "ReadState"]
+__all__ = ["Answer", "Letter", "ManifestActor", "Phase", "ReadState"]
 
 log: Final = logging.getLogger(__name__)
 
-READERS_MAX: Final = (
-    1024  # Reads that wait for one manifest to be loaded, a matter of a millisecond.
-)
+READERS_MAX: Final = 1024  # Who wait for one manifest to be loaded, a matter of a millisecond.
 RETRY_AFTER_MS: Final = 50
 
 ReadState = Callable[[StateSnapshot | CommandError | None], None]
@@ -59,35 +57,6 @@ class Phase(Enum):
     COMMITTING = auto()
 
 
-class Household(Protocol):
-    """What an actor asks of the directory that it lives in."""
-
-    rules: Rules
-    store: EventStore
-    stamper: Stamper
-
-    def say(self, answer: Answer, outcome: msgspec.Struct | CommandError) -> None:
-        """Answer; whoever is answered and fails at it harms nobody else."""
-
-    def turned_away(self) -> None:
-        """A mailbox was full."""
-
-    def settled(self, actor: "ManifestActor") -> None:
-        """The actor has nothing to do any more."""
-
-    def reload(self, actor: "ManifestActor") -> None:
-        """The actor does not trust its state: load it again, then call `loaded`."""
-
-    def search(self, actor: "ManifestActor", letter: Letter) -> None:
-        """Look in the history for the letter's command id, and its subject; then call `found`."""
-
-    def state_changed(self, state: StateSnapshot) -> None:
-        """A committed event made `state`."""
-
-    def state_loaded(self, state: StateSnapshot) -> None:
-        """The store has `state`, whether or not its events were noticed here."""
-
-
 class ManifestActor:
     """The one place where commands on one manifest are carried out."""
 
@@ -100,6 +69,7 @@ class ManifestActor:
         "_reading",
         "_running",
         "_token",
+        "_waits",
         "last_used",
         "manifest_id",
         "phase",
@@ -116,6 +86,7 @@ class ManifestActor:
         self._reading: list[ReadState] = []
         self._early: list[CommittedEvent] = []
         self._running = False
+        self._waits = False  # For a turn of the loop that has time for the next command.
         self._memory = CommandMemory(None)
         self._letter: Letter | None = None
         self._token: object = None
@@ -189,10 +160,13 @@ class ManifestActor:
     def _tell_readers(self, outcome: StateSnapshot | CommandError | None) -> None:
         reading, self._reading = self._reading, []
         for then in reading:
-            try:
-                then(outcome)
-            except Exception:
-                log.exception("%s: a reader failed", self.manifest_id)
+            self._house.turns.commands.begin(partial(self._tell_reader, then, outcome))
+
+    def _tell_reader(self, then: ReadState, outcome: StateSnapshot | CommandError | None) -> None:
+        try:
+            then(outcome)
+        except Exception:
+            log.exception("%s: a reader failed", self.manifest_id)
 
     # One command.
 
@@ -202,11 +176,24 @@ class ManifestActor:
         self._running = True
         try:
             while self.phase is Phase.IDLE and self._mailbox:
+                if self._house.turns.is_over():
+                    self._wait()
+                    return
                 self._attempt(self._mailbox.take(), self._begin)
         finally:
             self._running = False
         if self.phase is Phase.IDLE:
             self._house.settled(self)
+
+    def _wait(self) -> None:
+        """Go on in another turn of the loop: a refusal, a dry run, a replay end at once."""
+        if not self._waits:
+            self._waits = True
+            self._house.turns.commands.later(self._resume)
+
+    def _resume(self) -> None:
+        self._waits = False
+        self._go_on()
 
     def _attempt(self, letter: Letter, action: Callable[[Letter], None]) -> None:
         """Do one part of a command. Whatever goes wrong in it goes wrong for this command only."""

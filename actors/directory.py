@@ -26,6 +26,7 @@ from actors.memory import FINGERPRINTS_MAX
 from actors.ports import EventStore, Publisher, Stamper
 from actors.rules import Rules
 from actors.timers import CallLater
+from actors.turns import Turns
 from protocol.commands import Create, Redact
 from protocol.errors import (
     CommandError,
@@ -52,7 +53,7 @@ RETRY_AFTER_MS: Final = 200  # The store has written most of what is dirty by th
 
 
 class Directory:
-    """All actors. Implements `actor.Household`."""
+    """All actors. Implements `household.Household`."""
 
     def __init__(
         self,
@@ -63,9 +64,11 @@ class Directory:
         *,
         actors_max: int = ACTORS_MAX,
         call_later: CallLater | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self.store = store
         self.stamper = stamper
+        self.turns = turns or Turns()
         rows = store.summaries()
         self.catalog = Catalog(rows)
         self.timers = Firing(stamper.now, self._tell_due).scheduler
@@ -243,6 +246,7 @@ class Directory:
             await self._settled.wait()
         if self._tasks:
             await asyncio.wait(set(self._tasks))
+        await self.turns.finish(self.turns.commands)
 
     # What the actors ask for.
 
@@ -261,12 +265,10 @@ class Directory:
 
     def settled(self, actor: ManifestActor) -> None:
         """Forget an actor whose manifest was never created."""
-        if actor.state is None and actor.is_idle and self._is_here(actor):
-            del self._actors[actor.manifest_id]
+        manifest_id = actor.manifest_id
+        if actor.state is None and actor.is_idle and self._actors.get(manifest_id) is actor:
+            del self._actors[manifest_id]
         self._settled.set()
-
-    def _is_here(self, actor: ManifestActor) -> bool:
-        return self._actors.get(actor.manifest_id) is actor
 
     def reload(self, actor: ManifestActor) -> None:
         """Load an actor that does not trust its state; it takes messages meanwhile."""
@@ -307,8 +309,9 @@ class Directory:
         if event is None:
             await self._teach(actor)
             return None
-        version = event.core.version
-        state = await rebuilt(self.store, manifest_id, lambda one: one.core.version <= version)
+        state = await rebuilt(
+            self.store, manifest_id, lambda one: one.seq <= event.seq, self.turns.share
+        )
         assert state is not None
         return state.commands[-1]
 
@@ -316,7 +319,7 @@ class Directory:
         """Spare the commands to come their search."""
         if actor.state is None or actor.state.version > FINGERPRINTS_MAX:
             return
-        history = chunks(self.store, actor.manifest_id)
+        history = chunks(self.store, actor.manifest_id, self.turns.share)
         actor.learn([event.core.command_id async for events in history for event in events])
 
     def state_changed(self, state: StateSnapshot) -> None:
@@ -379,11 +382,8 @@ class Directory:
                 return
         if len(self._actors) >= actors_max:
             self._kept_out += 1
-            raise OverloadedError.full(
-                "the table of active manifests",
-                limit=actors_max,
-                retry_after_ms=RETRY_AFTER_MS,
-            )
+            what = "the table of active manifests"
+            raise OverloadedError.full(what, limit=actors_max, retry_after_ms=RETRY_AFTER_MS)
 
     def _oldest(self) -> list[ManifestActor]:
         return list(islice(self._actors.values(), SWEPT_MAX))

@@ -16,6 +16,7 @@ from actors.queries import Queries
 from actors.rules import Rules
 from actors.stamps import SystemStamper
 from actors.timers import CallLater
+from actors.turns import Turns
 from protocol.canonical import strict_loads
 from protocol.commands import OP_BY_REQUEST, Create, Request, Write
 from protocol.errors import CommandError, CorruptError, InternalError, ShuttingDownError
@@ -48,7 +49,8 @@ def _read_back(name: str, definition: bytes) -> Lifecycle:
 class Engine:
     """Directory, catalog and queries on top of a store.
 
-    `call_later` is the loop's where none is given; timers of manifests wait by it.
+    `call_later` is the loop's where none is given; timers of manifests wait by it. Whoever else works on
+    the loop should take the same `turns`.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Engine:
         publisher: Publisher | None = None,
         actors_max: int = ACTORS_MAX,
         call_later: CallLater | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self.stamper = stamper or SystemStamper()
         self.directory = Directory(
@@ -69,6 +72,7 @@ class Engine:
             publisher or NobodyListens(),
             actors_max=actors_max,
             call_later=call_later,
+            turns=turns,
         )
         self.queries = Queries(self.directory)
         self.commands = 0

@@ -1,13 +1,14 @@
 """A manifest's events read back in order: replayed, checked, never all at once.
 
-Promise:  the loop is not held up: after every `CHUNK_SIZE_MAX` events it gets its turn.
+Promise:  the loop is not held up: before every `CHUNK_SIZE_MAX` events it gets its turn, or where there
+          are `actors.turns` one of those is waited for.
 Assume:   `EventStore.history` answers in order and without gaps, or says what is damaged.
 Not here: what an event does (`protocol.snapshots`).
 """
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -37,7 +38,17 @@ _TIME: Final = re.compile(  # RFC 3339, 5.6
 )
 
 
-async def chunks(store: EventStore, manifest_id: str) -> AsyncIterator[Sequence[CommittedEvent]]:
+Share = Callable[[], Awaitable[None]]
+
+
+async def own_turn() -> None:
+    """Let everything else have its turn: where nobody divides the time up."""
+    await asyncio.sleep(0)
+
+
+async def chunks(
+    store: EventStore, manifest_id: str, share: Share = own_turn
+) -> AsyncIterator[Sequence[CommittedEvent]]:
     """Yield a manifest's events from the first one on, a few milliseconds' worth at a time."""
     after = 0
     while page := await store.history(manifest_id, after, PAGE_SIZE_MAX):
@@ -47,9 +58,9 @@ async def chunks(store: EventStore, manifest_id: str) -> AsyncIterator[Sequence[
             while end < min(start + CHUNK_SIZE_MAX, len(page)) and size_bytes < CHUNK_BYTES_MAX:
                 size_bytes += len(page[end].line)
                 end += 1
+            await share()
             yield page[start:end]
             start = end
-            await asyncio.sleep(0)
         after = page[-1].core.version
 
 
@@ -57,6 +68,7 @@ async def rebuilt(
     store: EventStore,
     manifest_id: str,
     wanted: Callable[[CommittedEvent], bool] = lambda _: True,
+    share: Share = own_turn,
 ) -> StateSnapshot | None:
     """Return the state made by a manifest's events before the first that is not `wanted`.
 
@@ -64,7 +76,7 @@ async def rebuilt(
         CorruptError: an event does not follow from those before it.
     """
     state: StateSnapshot | None = None
-    async for events in chunks(store, manifest_id):
+    async for events in chunks(store, manifest_id, share):
         for event in events:
             if not wanted(event):
                 return state
@@ -75,7 +87,7 @@ async def rebuilt(
     return state
 
 
-async def verified(store: EventStore, row: ManifestSummary) -> int:
+async def verified(store: EventStore, row: ManifestSummary, share: Share = own_turn) -> int:
     """Check every event of a manifest, bytes and chain, and return how many there are.
 
     Raises:
@@ -83,7 +95,7 @@ async def verified(store: EventStore, row: ManifestSummary) -> int:
     """
     manifest_id, prev, version, seq = row.manifest_id, GENESIS, 0, 0
     remainders = _Remainders(manifest_id)
-    async for events in chunks(store, manifest_id):
+    async for events in chunks(store, manifest_id, share):
         for event in events:
             try:
                 core = read_event(event.line)
@@ -104,7 +116,9 @@ async def verified(store: EventStore, row: ManifestSummary) -> int:
     return version
 
 
-async def log_hash_of_feed(store: EventStore, last_seq: int, kept: str | None) -> str | None:
+async def log_hash_of_feed(
+    store: EventStore, last_seq: int, kept: str | None, share: Share = own_turn
+) -> str | None:
     """Return the log hash over all events up to `last_seq`, as the feed has them.
 
     `kept` is the one that the store keeps (None: it keeps none). None where the feed no longer
@@ -119,13 +133,13 @@ async def log_hash_of_feed(store: EventStore, last_seq: int, kept: str | None) -
             page = await store.feed(seq, CHUNK_SIZE_MAX)
         except HistoryCompactedError:
             return None
+        await share()
         for event in page.events[: last_seq - seq]:
             log_hash = next_log_hash(log_hash, event.seq, event.hash)
         if not page.events or page.events[-1].seq != seq + len(page.events):
             message = f"the feed has a gap after seq {seq}"
             raise CorruptError(message, suggestion="manifestd fsck", details={"seq": seq + 1})
         seq = page.events[-1].seq
-        await asyncio.sleep(0)
     if kept is not None and kept.encode() != log_hash:
         message = f"the events up to seq {last_seq} do not give the log_hash that the journal has"
         raise CorruptError(message, suggestion="manifestd fsck", details={"seq": last_seq})

@@ -10,6 +10,7 @@ from typing import Final
 from actors.catalog import Catalog, states_of
 from actors.drafts import REVISE
 from actors.explanation import explain_event
+from actors.histories import Share, own_turn
 from actors.ports import EventStore
 from actors.rules import Rules
 from actors.steps import REVERT
@@ -27,10 +28,13 @@ Wanted = Callable[[ManifestSummary], bool]
 class Listing:
     """Answers `list` from the catalog, and for `can` from the store."""
 
-    def __init__(self, catalog: Catalog, store: EventStore, rules: Rules) -> None:
+    def __init__(
+        self, catalog: Catalog, store: EventStore, rules: Rules, share: Share = own_turn
+    ) -> None:
         self._catalog = catalog
         self._store = store
         self._rules = rules
+        self._share = share
 
     def page(self, request: List) -> ListResult:
         """Return a page by what the rows say; `request.can` is left out of account."""
@@ -52,6 +56,7 @@ class Listing:
         allowed = []
         for row in page.manifests:
             loaded = await self._store.load(row.manifest_id)
+            await self._share()
             state = replay(loaded.tail, loaded.snapshot)
             if state is not None and self._may(state, event, principal, now()):
                 allowed.append(ManifestSummary.of(state))

@@ -69,8 +69,9 @@ class Queries:
         self._catalog = directory.catalog
         self._store = directory.store
         self._rules = directory.rules
+        self._share = directory.turns.share
         self._slow = SlowReads(directory)
-        self._listing = Listing(self._catalog, self._store, self._rules)
+        self._listing = Listing(self._catalog, self._store, self._rules, self._share)
         self._handlers: dict[type[Request], Callable[[Any, Peer, Answer], None]] = {
             Get: self._get,
             History: self._history,
@@ -147,7 +148,7 @@ class Queries:
         wanted = _before(request.as_of)
 
         async def result() -> GetResult:
-            state = await rebuilt(self._store, request.manifest_id, wanted)
+            state = await rebuilt(self._store, request.manifest_id, wanted, self._share)
             if state is None or (isinstance(request.as_of, int) and state.version != request.as_of):
                 message = f"{request.manifest_id} has no version as of {request.as_of}"
                 raise NotFoundError(message, path="/as_of")
@@ -219,12 +220,14 @@ class Queries:
 
         async def result() -> RecoverResult:
             loaded = await self._store.load(request.manifest_id)
+            await self._share()
             current = replay(loaded.tail, loaded.snapshot)
             assert current is not None
             again = await rebuilt(
                 self._store,
                 request.manifest_id,
                 lambda event: event.core.version <= current.version,
+                self._share,
             )
             if again is None:
                 message = f"{request.manifest_id} has a snapshot and no events"
@@ -249,10 +252,10 @@ class Queries:
             for manifest_id in ids:
                 row = self._catalog.get(manifest_id)
                 assert row is not None
-                count += await verified(self._store, row)
+                count += await verified(self._store, row, self._share)
             log_hash = None
             if request.manifest_id is None:
-                log_hash = await log_hash_of_feed(self._store, last_seq, kept)
+                log_hash = await log_hash_of_feed(self._store, last_seq, kept, self._share)
             return VerifyResult(
                 manifests=len(ids), events=count, last_seq=last_seq, log_hash=log_hash
             )

@@ -75,7 +75,9 @@ class SlowReads:
     async def _answer(
         self, answer: Answer, result: Callable[[], Awaitable[msgspec.Struct]]
     ) -> None:
-        self._directory.say(answer, await _outcome(result))
+        outcome = await _outcome(result)
+        await self._directory.turns.share()  # To encode megabytes.
+        self._directory.say(answer, outcome)
 
     def _ended(self, answer: Answer, task: asyncio.Task[None]) -> None:
         self._count -= 1

@@ -20,6 +20,7 @@ from actors.engine import Engine
 from actors.pipeline import RegistrationPipeline
 from actors.ports import LifecycleChangedError
 from actors.rules import Rules
+from actors.turns import Turns
 from daemon.admission import Admission, Bounds
 from daemon.archive.opening import LOCK_NAME
 from daemon.backup import Backups
@@ -90,6 +91,7 @@ class Application:
             everything=dev,
         )
         limits = configuration.limits
+        self._turns = Turns()
         self._admission = Admission(
             identity,
             Bounds(limits.in_flight, limits.in_flight_bytes),
@@ -152,6 +154,7 @@ class Application:
                 self._directory,
                 disk=disk,
                 settings=store_settings(self._configuration),
+                turns=self._turns,
                 on_failed=self._failed,
             )
         )
@@ -180,7 +183,7 @@ class Application:
 
     async def _serve(self, context: Context, publisher: EventSocket, store: FileStore) -> None:
         """Answer until told to stop, then finish what was accepted."""
-        engine = Engine(store, self._rules, publisher=publisher)
+        engine = Engine(store, self._rules, publisher=publisher, turns=self._turns)
         daemon = self._configuration.daemon
         paths = [str(check_endpoint(one)) for one in (*daemon.commands, *daemon.events)]
         loop = asyncio.get_running_loop()
@@ -226,7 +229,7 @@ class Application:
             ),
             usage=lambda: {**self._admission.usage, **connected.usage},
         )
-        router = CommandSocket(context, daemon.commands, self._admission, service)
+        router = CommandSocket(context, daemon.commands, self._admission, service, self._turns)
         return router
 
     def _listen_to_signals(self) -> None:

@@ -26,6 +26,7 @@ from actors.ports import (
     Loaded,
     Position,
 )
+from actors.turns import Turns
 from daemon.archive.archiver import Timer
 from daemon.archive.behind import StoreParts, start_behind
 from daemon.archive.closing import finish
@@ -75,14 +76,13 @@ class FileStore:
         settings: StoreSettings,
         timer: Timer | None,
         threads: Threads | None,
+        turns: Turns | None,
         on_failed: Callable[[DaemonError], None],
     ) -> None:
-        loop = asyncio.get_running_loop()
-        self.notes = opened.notes  # What start-up mended, in sentences for the operator.
         self.store_id = opened.identity.store_id
+        self.notes = opened.notes  # What start-up mended, in sentences for the operator.
         self._disk, self._directory = disk, data_directory
-        self._opened = opened
-        self._report_failure = on_failed
+        self._opened, self._report_failure = opened, on_failed
         self._failure: DaemonError | None = None
         self._closing: asyncio.Task[None] | None = None
         self._listener: CommittedListener | None = None
@@ -98,12 +98,13 @@ class FileStore:
             disk,
             data_directory,
             end=opened.end,
-            loop=loop,
+            loop=asyncio.get_running_loop(),
             on_batch=self._on_batch,
             on_refused=self._on_refused,
             on_failed=self._on_journal_failed,
             segment_size_bytes=settings.segment_size_bytes,
             threads=threads,
+            turns=turns,
         )
         self._reads = StoreReads(disk, data_directory, self._journal.durable_end)
         self._pins = LifecyclePins(disk, data_directory)
@@ -113,8 +114,8 @@ class FileStore:
             opened,
             StoreParts(self._dirty, self._journal, self._reads),
             retention=settings.retention,
-            timer=timer or loop,
-            last_seq=lambda: self._recent.last_seq,
+            timer=timer or asyncio.get_running_loop(),
+            last_seq=lambda: self.last_seq,
             on_failed=self._fail,
         )
 
@@ -127,12 +128,13 @@ class FileStore:
         settings: StoreSettings = DEFAULT_SETTINGS,
         timer: Timer | None = None,
         threads: Threads | None = None,
+        turns: Turns | None = None,
         on_failed: Callable[[DaemonError], None],
     ) -> Self:
         """Open the store in `data_directory`, made when missing, and recover what a crash left.
 
         `on_failed` is called once when the disk failed or stored bytes turned out damaged: end the
-        process with the error's `exit_status`.
+        process with the error's `exit_status`. Batches are told in `turns`, those of whoever is told.
 
         Raises:
             StoreLockedError: another daemon works on it.
@@ -140,9 +142,9 @@ class FileStore:
             DiskFailedError: the disk failed.
         """
         disk = OperatingSystemDisk() if disk is None else disk
-        reserve_size_bytes = settings.reserve_size_bytes
-        opened = await wrap(open_store)(disk, data_directory, reserve_size_bytes=reserve_size_bytes)
-        return cls(disk, data_directory, opened, settings, timer, threads, on_failed)
+        reserve = settings.reserve_size_bytes
+        opened = await wrap(open_store)(disk, data_directory, reserve_size_bytes=reserve)
+        return cls(disk, data_directory, opened, settings, timer, threads, turns, on_failed)
 
     def on_committed(self, listener: CommittedListener) -> None:
         """See `EventStore`."""
@@ -328,8 +330,7 @@ class FileStore:
             self._disk.unlock(self._opened.lock)
 
     def _refusal(self, event: NewEvent, expected: Position) -> AppendRefusal | None:
-        error = self._unwritable()
-        if error is not None:
+        if (error := self._unwritable()) is not None:
             outcome = AppendOutcome.FULL if self._failure is None else AppendOutcome.UNKNOWN
             return AppendRefusal(outcome, error)
         manifest_id = event.core.manifest_id
@@ -355,9 +356,8 @@ class FileStore:
             return None
         if self._archiver.no_room is not None:
             return StorageFullError(f"no room to archive: {self._archiver.no_room}; free some")
-        return OverloadedError.full(
-            "the queue of the archive", limit=len(self._dirty), retry_after_ms=RETRY_AFTER_MS
-        )
+        what, limit = "the queue of the archive", len(self._dirty)
+        return OverloadedError.full(what, limit=limit, retry_after_ms=RETRY_AFTER_MS)
 
     def _on_batch(self, entries: Sequence[_Entry], _log_hash: bytes) -> None:
         committed = [entry.committed for entry in entries]
@@ -384,11 +384,9 @@ class FileStore:
     def _on_journal_failed(self, error: DaemonError) -> None:
         self._fail(error)
         entries, self._pending = self._pending, {}
+        unknown = "the disk failed before the event was safe; ask again with the same command_id"
         for entry in entries.values():
-            unknown = UnavailableError(
-                "the disk failed before the event was safe; ask again with the same command_id"
-            )
-            entry.refused(AppendRefusal(AppendOutcome.UNKNOWN, unknown))
+            entry.refused(AppendRefusal(AppendOutcome.UNKNOWN, UnavailableError(unknown)))
 
     def _fail(self, error: DaemonError) -> None:
         if self._failure is None:

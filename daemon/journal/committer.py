@@ -15,10 +15,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Final, Generic
 
+from actors.turns import Turns
 from daemon.errors import DaemonError
 from daemon.journal.checkpoint import BatchEnd
 from daemon.journal.commit_thread import Answers, CommitThread, EntryT, Order
@@ -65,6 +67,7 @@ class Journal(Generic[EntryT]):
         on_failed: Callable[[DaemonError], None],
         segment_size_bytes: int = SEGMENT_SIZE_BYTES,
         threads: Threads | None = None,
+        turns: Turns | None = None,
     ) -> None:
         """Start the journal's thread at `end`, which `recover_journal` returned.
 
@@ -87,6 +90,7 @@ class Journal(Generic[EntryT]):
         self._batch_ends = deque(end.batch_ends)
         self._stopped = loop.create_future()
         self._sealing: list[asyncio.Future[None]] = []
+        self._told = (turns or Turns(loop=loop)).lane()
         threads = threads or SystemThreads()
         self._queue: Queue[list[EntryT] | Order] = threads.queue()
         writer = SegmentWriter(
@@ -96,9 +100,7 @@ class Journal(Generic[EntryT]):
             segment_size_bytes=end.segment_size_bytes,
             segment_size_bytes_max=segment_size_bytes,
         )
-        worker = CommitThread(
-            self._queue, writer, end.log_hash, loop.call_soon_threadsafe, self._answers()
-        )
+        worker = CommitThread(self._queue, writer, end.log_hash, self._post, self._answers())
         threads.start(worker.run, "journal")
 
     def _answers(self) -> Answers:
@@ -231,7 +233,16 @@ class Journal(Generic[EntryT]):
             self._queue.put(self._collected)
             self._collected = []
 
-    # What follows is called by the thread, through the loop.
+    # What follows is called by the thread, through the loop: one after the other, each as a whole,
+    # and as many in one turn of the loop as there is time for.
+
+    def _post(self, callback: Callable[..., None], *arguments: object) -> None:
+        begin = self._at_once if callback == self._failed else self._told.begin
+        self._loop.call_soon_threadsafe(begin, partial(callback, *arguments))
+
+    def _at_once(self, failed: Callable[[], None]) -> None:
+        self._told.clear()  # Durable or not: nothing is acknowledged any more.
+        failed()
 
     def _committed(
         self, entries: list[EntryT], lines_size_bytes: int, end: DurableEnd, log_hash: bytes

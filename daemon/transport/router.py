@@ -16,13 +16,13 @@ were sent, `ZMQ_EVENTS` is looked at again, or messages would lie unread.
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
 import zmq
 
+from actors.turns import Turns
 from daemon.admission import Account, Admission
 from daemon.transport.outstanding import LARGE_SIZE, PEER_BYTES_MAX, OutstandingReplies
 from daemon.transport.sockets import (
@@ -49,8 +49,7 @@ from protocol.principals import Peer
 
 log: Final = logging.getLogger(__name__)
 
-BURST_MAX: Final = 128  # Messages per wake-up: then timers and commits get their turn.
-BURST_S_MAX: Final = 0.02  # Sooner, when they are large or hard: a burst of them took a second.
+BURST_MAX: Final = 128  # Messages per wake-up, fewer where they are large or hard (`actors.turns`).
 REPLIES_QUEUED_MAX: Final = 1000  # Per peer; REQ has one, a pipelining DEALER may have more.
 # Unread, per peer. libzmq's 1000 would let one peer fill 4 GB with messages of the largest size.
 REQUESTS_QUEUED_MAX: Final = 16
@@ -103,8 +102,11 @@ class CommandSocket:
         endpoints: Sequence[str],
         admission: Admission,
         handler: Handler,
+        turns: Turns,
     ) -> None:
         self.admission = admission
+        self._turns = turns
+        self._unread = turns.lane()
         self._handler = handler
         self._loop = asyncio.get_running_loop()
         self._socket = open_socket(context, zmq.ROUTER, send_queue_max=REPLIES_QUEUED_MAX)
@@ -128,7 +130,7 @@ class CommandSocket:
     def start(self) -> None:
         """Begin to read."""
         self._reading = True
-        self._loop.add_reader(self._fd, self._drain)
+        self._loop.add_reader(self._fd, self._drain_soon)
         self._check_later()
 
     def stop(self) -> None:
@@ -168,14 +170,19 @@ class CommandSocket:
     def _check(self) -> None:
         self._checking = False
         if self._reading and is_readable(self._socket):
-            self._drain()
+            self._drain_soon()
+
+    def _drain_soon(self) -> None:
+        if not self._unread:
+            self._unread.begin(self._drain)
 
     def _drain(self) -> None:
-        socket, clock_s = self._socket, time.monotonic
-        until_s = clock_s() + BURST_S_MAX
+        if not self._reading:
+            return  # It was stopped before its turn came.
+        socket, is_over = self._socket, self._turns.is_over
         try:
-            for _ in range(BURST_MAX):
-                if clock_s() > until_s:
+            for count in range(BURST_MAX):
+                if count and is_over():
                     break
                 routing_id = recv(socket, NOBLOCK)
                 frame = recv(socket, NOBLOCK, copy=False)

@@ -17,6 +17,7 @@ import msgspec
 from actors.engine import Engine
 from actors.ports import AppendOutcome, AppendRefusal, Position
 from actors.stamps import SystemStamper
+from actors.turns import TURN_S_MAX, Turns
 from daemon.application import FAREWELL_S
 from daemon.archive.dirty import DirtyLimits
 from daemon.backup import Backups
@@ -135,11 +136,13 @@ class Life:
     async def _main(self) -> None:
         house, world = self._house, self._world
         self.store_type.model = self._model
+        turns = Turns(self._tired())
         store = await self.store_type.open(
             DATA,
             disk=self._disk,
             settings=house.settings,
             threads=house.threads,
+            turns=turns,
             on_failed=self._failed,
         )
         try:
@@ -154,6 +157,7 @@ class Life:
                 stamper=SystemStamper(world.wall_ns, dice.randbytes),
                 publisher=self,
                 actors_max=house.actors_max,
+                turns=turns,
             )
             clock = Clock(world.wall_ns, world.wall_ns)
             self._service = Service(
@@ -172,6 +176,18 @@ class Life:
             await store.close()
         if self._failure is not None:
             raise EndedError("failed", self._failure.exit_status, self._failure)
+
+    def _tired(self) -> Callable[[], float]:
+        """Return a clock for `Turns` by which what takes no time here takes more or less of a turn."""
+        dice = self._world.dice(f"turns {self._world.now_us}")
+        now_s = 0.0
+
+        def clock() -> float:
+            nonlocal now_s
+            now_s += dice.choice((0.0, 0.0, TURN_S_MAX / 4, TURN_S_MAX))
+            return now_s
+
+        return clock
 
     async def _compare(self, store: ObservedStore) -> None:
         """Tell the model what the store has, from its journal and as states."""

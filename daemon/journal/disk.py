@@ -218,7 +218,8 @@ class OperatingSystemDisk:
 
     def lock(self, path: Path) -> int:
         """See `Disk`."""
-        descriptor = _open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        # To read is enough, and all that a read-only file system allows: `verify` works there.
+        descriptor = _open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

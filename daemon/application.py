@@ -26,6 +26,7 @@ from daemon.archive.opening import LOCK_NAME
 from daemon.backup import Backups
 from daemon.configuration import Configuration, impersonators, rate_limit, store_settings
 from daemon.connections import ConnectionLimit, raise_descriptor_limit
+from daemon.data_directory import DirectoryWatch
 from daemon.errors import (
     UNUSABLE,
     ConfigurationError,
@@ -56,6 +57,8 @@ from protocol.progress import Clock, ProgressReporter
 log: Final = logging.getLogger(__name__)
 
 CLOCK: Final = Clock(time.time_ns, time.monotonic_ns)
+# SIGHUP: the terminal was closed. Nothing is loaded anew while the daemon runs.
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 LINGER_MS: Final = 1000  # For the last replies and `bye`; a peer that reads needs far less.
 REFUSING_S: Final = 5.0  # While the last commands finish, further ones are told so; then unread.
 FAREWELL_S: Final = 0.1  # After a failure, for the refusals to leave; the process has a second.
@@ -189,12 +192,14 @@ class Application:
         loop = asyncio.get_running_loop()
         maximum = self._configuration.limits.connections
         connected = ConnectionLimit(paths, maximum, loop.call_later)
+        place = DirectoryWatch(self._directory / LOCK_NAME, loop.call_later, self._failed)
         router = self._router = self._open_router(context, engine, store, publisher, connected)
         try:
             async with engine.run():
                 publisher.start(lambda: store.last_seq, time.time_ns)
                 router.start()
                 connected.start()
+                place.start()
                 self._say_ready(store)
                 await self._stop.wait()
                 await self._drain(engine, router, store)
@@ -205,6 +210,7 @@ class Application:
         except* CorruptError as group:
             raise DamagedStoreError(self._directory, str(group.exceptions[0])) from group
         finally:
+            place.stop()
             connected.stop()
             router.close(LINGER_MS)
 
@@ -235,12 +241,12 @@ class Application:
     def _listen_to_signals(self) -> None:
         # Not `add_signal_handler`: taking that back leaves a moment in which a signal kills.
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._stop.set))
 
     def _ignore_signals(self) -> None:
         """Let nobody who asks twice kill a process that is about to end well."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 
     def _failed(self, error: DaemonError) -> None:

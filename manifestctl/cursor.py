@@ -1,13 +1,29 @@
-"""A file that remembers the seq of the last event that was handled.
+"""A file that remembers the last event that was handled: its seq, and the store that it is in.
+
+    812 5d0c2a4e-7f6b-4f0e-9c6e-3a1b2c3d4e5f
+
+A store that was restored has another id: what follows in it is not what followed in the original,
+and who went on at 813 would miss events without notice. A person may write the seq alone.
 
 Promise:  it holds the old seq or the new one, never half of one: a new file takes its place.
           It is written after the event was handled, so after a crash that event comes again:
           at least once, never not at all.
 """
 
+import re
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from manifestctl.session import UsageError
+
+_CONTENT: Final = re.compile(r"([0-9]+)(?: ([0-9a-f-]{36}))?")
+
+
+class Place(NamedTuple):
+    """The last event that was handled; `store_id` is None where nobody said which store's."""
+
+    seq: int
+    store_id: str | None = None
 
 
 class Cursor:
@@ -16,8 +32,8 @@ class Cursor:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def read(self) -> int | None:
-        """Return the stored seq; None when there is no file yet.
+    def read(self) -> Place | None:
+        """Return what is stored; None when there is no file yet.
 
         Raises:
             UsageError: the file holds something else, or cannot be read.
@@ -29,16 +45,17 @@ class Cursor:
         except (OSError, UnicodeDecodeError) as error:
             message = f"cannot read the cursor {self._path}: {error}"
             raise UsageError(message) from error
-        if not (text.isascii() and text.isdigit()):
+        match = _CONTENT.fullmatch(text)
+        if match is None:
             message = f"the cursor {self._path} holds {text[:40]!r} and no seq; mend or remove it"
             raise UsageError(message)
-        return int(text)
+        return Place(int(match[1]), match[2])
 
-    def write(self, seq: int) -> None:
-        """Store `seq`."""
+    def write(self, place: Place) -> None:
+        """Store `place`."""
         beside = self._path.with_name(f"{self._path.name}.new")
         try:
-            beside.write_text(f"{seq}\n")
+            beside.write_text(" ".join(str(one) for one in place if one is not None) + "\n")
             beside.replace(self._path)
         except OSError as error:
             message = f"cannot write the cursor {self._path}: {error.strerror}"

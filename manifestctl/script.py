@@ -117,10 +117,17 @@ class Subscription:
 
     `from_seq` is the first event wanted; None: only what happens from now on. With `initial`,
     current states come first unless there is a `from_seq` to go on from, and again when the feed
-    no longer reaches back far enough.
+    no longer reaches back far enough. `store_id`: where the events before `from_seq` were seen.
     """
 
-    def __init__(self, *, from_seq: int | None, initial: bool, wanted: EventFilter) -> None:
+    def __init__(
+        self,
+        *,
+        from_seq: int | None,
+        initial: bool,
+        wanted: EventFilter,
+        store_id: str | None = None,
+    ) -> None:
         if from_seq is not None and from_seq < 1:
             message = f"the first event has seq 1, not {from_seq}"
             raise BadRequestError(message, path="/from_seq")
@@ -128,7 +135,7 @@ class Subscription:
         self._initial = initial
         self._wanted = wanted
         self._token = fresh_token()
-        self._store_id: str | None = None
+        self.store_id = store_id
         self._was_ready = False
 
     def script(self) -> Script:
@@ -242,15 +249,15 @@ class Subscription:
     def _check_store(self) -> Script:
         """Raise `CorruptError` unless the daemon still has what was seen of it."""
         health = yield Ask(ops.Health(), replies.HealthResult)
-        self._store_id = self._store_id or health.store_id
-        if self._store_id == health.store_id and (self.position or 0) <= health.last_seq:
+        self.store_id = self.store_id or health.store_id
+        if self.store_id == health.store_id and (self.position or 0) <= health.last_seq:
             return
         message = f"the daemon's events end at {health.last_seq} and are not those seen before"
-        if self._store_id == health.store_id:
+        if self.store_id == health.store_id:
             message = f"the daemon's events end at {health.last_seq}, before {self.position}"
         raise CorruptError(
             message,
-            suggestion="it serves another store, or lost events; start anew without a seq",
+            suggestion="it serves another store, or lost events; start anew, without a seq or a cursor",
             details={"last_seq": health.last_seq, "position": self.position},
         )
 

@@ -36,6 +36,7 @@ class Subscriber:
         client: Connection,
         *,
         from_seq: int | None = None,
+        store_id: str | None = None,
         initial: bool = False,
         wanted: EventFilter | None = None,
         queue_size: int = QUEUE_SIZE,
@@ -43,7 +44,10 @@ class Subscriber:
     ) -> None:
         self._client = client
         self._subscription = Subscription(
-            from_seq=from_seq, initial=initial, wanted=wanted or EventFilter()
+            from_seq=from_seq,
+            initial=initial,
+            wanted=wanted or EventFilter(),
+            store_id=store_id,
         )
         self._script = self._subscription.script()
         self._queue_size = queue_size
@@ -56,6 +60,11 @@ class Subscriber:
     def position(self) -> int | None:
         """The seq of the last event handed out or passed over; None before the first connection."""
         return self._subscription.position
+
+    @property
+    def store_id(self) -> str | None:
+        """The id of the store that the events are in; None before the first connection."""
+        return self._subscription.store_id
 
     async def __aenter__(self) -> Self:
         """Return the subscriber, which `async with` closes."""

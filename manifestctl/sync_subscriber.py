@@ -43,7 +43,8 @@ def events_endpoint(route: "Route") -> str:
 class SyncSubscriber:
     """A blocking iterator over events: ordered, gapless, without duplicates (design 5).
 
-    `from_seq` is the first event wanted; left out, only what happens from now on. `initial` puts
+    `from_seq` is the first event wanted; left out, only what happens from now on; `store_id` is the
+    store in which those before it were seen: another one's is a `CorruptError`. `initial` puts
     current states first, as `Initial` items, and again when the feed no longer reaches back. The
     filters: `kind`, `manifest_id` (a prefix), `state` (a leaf), `types`. `on_change` is told when
     the daemon is lost and when the stream is live (again). It survives restarts of the daemon.
@@ -54,6 +55,7 @@ class SyncSubscriber:
         client: "SyncConnection",
         *,
         from_seq: int | None = None,
+        store_id: str | None = None,
         initial: bool = False,
         wanted: EventFilter | None = None,
         queue_size: int = QUEUE_SIZE,
@@ -61,7 +63,10 @@ class SyncSubscriber:
     ) -> None:
         self._client = client
         self._subscription = Subscription(
-            from_seq=from_seq, initial=initial, wanted=wanted or EventFilter()
+            from_seq=from_seq,
+            initial=initial,
+            wanted=wanted or EventFilter(),
+            store_id=store_id,
         )
         self._script = self._subscription.script()
         self._queue_size = queue_size
@@ -74,6 +79,11 @@ class SyncSubscriber:
     def position(self) -> int | None:
         """The seq of the last event handed out or passed over; None before the first connection."""
         return self._subscription.position
+
+    @property
+    def store_id(self) -> str | None:
+        """The id of the store that the events are in; None before the first connection."""
+        return self._subscription.store_id
 
     def __enter__(self) -> Self:
         """Return the subscriber, which `with` closes."""

@@ -14,6 +14,7 @@ import errno
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -134,8 +135,10 @@ class OperatingSystemDisk:
         """See `Disk`."""
         try:
             os.mkdir(path, 0o750)  # noqa: PTH102 (half the cost, once per archived manifest)
-        except FileNotFoundError:
-            path.mkdir(mode=0o750, parents=True, exist_ok=True)
+        except FileNotFoundError:  # Not `parents=True`, which gives those another mode.
+            self.make_directory(path.parent)
+            with suppress(FileExistsError):  # Somebody was faster.
+                os.mkdir(path, 0o750)  # noqa: PTH102
         except FileExistsError:
             if not path.is_dir():
                 raise
@@ -215,7 +218,8 @@ class OperatingSystemDisk:
 
     def lock(self, path: Path) -> int:
         """See `Disk`."""
-        descriptor = _open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        # To read is enough, and all that a read-only file system allows: `verify` works there.
+        descriptor = _open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -253,8 +253,8 @@ class Restore:
         what = f"restoring into {self._directory}"
         try:
             yield
-        except (OSError, NoRoomError) as error:
-            cause = error.cause if isinstance(error, NoRoomError) else error
+        except (OSError, NoRoomError, DiskFailedError) as error:
+            cause = error if isinstance(error, OSError) else error.cause
             if cause.errno in SURVIVABLE_ERRNOS:
                 raise NoRoomToRestoreError(self._directory, cause) from error
             raise DiskFailedError(what, cause) from error

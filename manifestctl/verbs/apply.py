@@ -28,6 +28,7 @@ from protocol.errors import (
 from protocol.replies import GetResult, TransitionResult
 
 ATTEMPTS: Final = 3
+_REDACTED: Final = b"null"  # What `get` and `export` show of a document that is gone.
 
 
 class _Wanted(NamedTuple):
@@ -88,7 +89,12 @@ def _apply_lines(session: Session) -> int:
             raise UsageError(message) from error
         for number, line in enumerate(file, 1):
             try:
-                _apply_one(session, _wanted(line, arguments.kind, arguments.lifecycle))
+                wanted = _wanted(line, arguments.kind, arguments.lifecycle)
+                if wanted.document == _REDACTED:
+                    note = f"line {number}: the document of {wanted.manifest_id} was redacted; left out"
+                    session.output.note(note)
+                    continue
+                _apply_one(session, wanted)
             except CommandError as error:
                 error.message = (
                     f"line {number}: {error.message}; what comes before it is done, so mend it and "
@@ -154,7 +160,7 @@ def _revise(session: Session, wanted: _Wanted) -> int:
                 allowed_events=state.allowed_events,
             )
         seen.append(state)
-        if state.digest == digest:
+        if state.digest == digest and bytes(state.manifest) != _REDACTED:
             return None
         return Revise(
             manifest_id=manifest_id,

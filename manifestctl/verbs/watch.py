@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from manifestctl.arguments import Verb, count
-from manifestctl.cursor import Cursor
+from manifestctl.cursor import Cursor, Place
 from manifestctl.event_text import event_line
 from manifestctl.filters import EventFilter
 from manifestctl.output import Format
@@ -33,7 +33,8 @@ def _add_watch(parser: ArgumentParser) -> None:
         "--cursor",
         type=Path,
         metavar="FILE",
-        help="go on after the seq in FILE, and keep it there; without FILE yet: --from-seq",
+        help="go on after the event that FILE names, and keep it there (its seq, and the store's "
+        "id); without FILE yet: --from-seq",
     )
     parser.add_argument(
         "--exec",
@@ -53,7 +54,7 @@ def _watch(session: Session) -> int:
     arguments = session.arguments
     cursor = None if arguments.cursor is None else Cursor(arguments.cursor)
     handled = None if cursor is None else cursor.read()
-    from_seq = arguments.from_seq if handled is None else handled + 1
+    from_seq = arguments.from_seq if handled is None else handled.seq + 1
     if arguments.count == 0:
         return 0
     wanted = EventFilter(
@@ -63,18 +64,22 @@ def _watch(session: Session) -> int:
         types=arguments.type or (),
     )
     with SyncSubscriber(
-        session.client, from_seq=from_seq, wanted=wanted, on_change=_Changes(session).tell
+        session.client,
+        from_seq=from_seq,
+        store_id=None if handled is None else handled.store_id,
+        wanted=wanted,
+        on_change=_Changes(session).tell,
     ) as subscriber:
         if from_seq is None and cursor is not None:
             subscriber.start()
-            cursor.write(subscriber.position or 0)
+            cursor.write(Place(subscriber.position or 0, subscriber.store_id))
         for number, event in enumerate(subscriber, 1):
             assert isinstance(event, ReceivedEvent)
             status = _handle(session, event)
             if status:
                 return status
             if cursor is not None:
-                cursor.write(event.seq)
+                cursor.write(Place(event.seq, subscriber.store_id))
             if number == arguments.count:
                 break
     return 0

@@ -1,6 +1,7 @@
 """What every `Disk` does, the real one and the one that tests injure; so they may trust the latter."""
 
 import errno
+import stat
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,18 @@ class TestOperatingSystemDisk(DiskConformance):
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:
         return tmp_path
+
+    def test_only_the_group_may_look_into_a_folder_or_its_parents(
+        self, disk: Disk, folder: Path
+    ) -> None:
+        disk.make_directory(folder / "a" / "b" / "c")
+
+        for path in (folder / "a", *(folder / "a").rglob("*")):
+            assert stat.S_IMODE(path.stat().st_mode) & 0o007 == 0, path
+
+    def test_a_folder_that_cannot_be_made_is_an_error(self, disk: Disk) -> None:
+        with pytest.raises(FileNotFoundError):
+            disk.make_directory(Path("/proc/none"))
 
     def test_a_folder_is_not_made_where_a_file_is(self, disk: Disk, folder: Path) -> None:
         disk.write(folder / "a", b"")

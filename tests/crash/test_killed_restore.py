@@ -271,3 +271,17 @@ def test_a_store_without_events_is_restored_too(tmp_path: Path) -> None:
     restore(DyingDisk(), tmp_path, lifecycle_line(DEFAULT_LIFECYCLE, definition) + b"\n")
 
     assert opened_as(tmp_path) == "seq 0, 0 manifests"
+
+
+def test_a_disk_that_is_full_at_the_first_small_file_is_no_other_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(UnsyncedDisk, "write_durably", full)
+
+    with pytest.raises(NoRoomToRestoreError):
+        restore(DyingDisk(), tmp_path)
+
+    assert is_empty(tmp_path)

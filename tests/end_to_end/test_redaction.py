@@ -104,3 +104,22 @@ def test_the_operators_handbook_shows_what_happens(daemon: Daemon, tmp_path: Pat
     shown = [(command, run(command, tmp_path, environment)) for command, _ in steps]
 
     assert shown == steps
+
+
+def test_apply_brings_a_redacted_document_back_and_bulk_leaves_it_out(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    command = runner(daemon.environ)
+    for name in ("gone", "kept"):
+        (tmp_path / name).write_text(f'{{"name": "{name}", "version": "1.0.0"}}')
+        command("create", str(tmp_path / name), "--kind", "agent")
+    command("redact", "gone@1.0.0", "--version", "1", "--force", "-m", "request 17")
+    exported = command("export").stdout
+
+    said = command("apply", "--bulk", "-", text=exported)
+    command("apply", str(tmp_path / "gone"), "--kind", "agent")
+
+    assert "the document of gone@1.0.0 was redacted; left out" in said.stderr
+    assert "kept@1.0.0" in said.stdout
+    with daemon.client() as client:
+        assert b'"gone"' in bytes(client.get("gone@1.0.0").manifest)

@@ -122,6 +122,27 @@ def test_a_restored_store_has_the_same_events_and_goes_on_where_they_end(
         assert client.status().last_seq == 11
 
 
+def test_a_watch_that_is_started_anew_notices_that_the_store_was_restored(
+    daemon: Daemon, run: Run, restored: Daemon, restore: Restore, tmp_path: Path
+) -> None:
+    """It has seen event 8 of the original; what follows event 7 is not what followed there."""
+    whole_life(daemon)
+    backup(daemon, tmp_path / "b")
+    watch = ["watch", "--cursor", str(tmp_path / "seen"), "--from-seq", "8", "--count", "1"]
+    assert msgspec.json.decode(run(*watch).stdout)["seq"] == 8
+    arguments = ["--data-dir", str(restored.data_dir), "--to-seq", "7"]
+    restore("restore", str(tmp_path / "b"), *arguments)
+    restored.start()
+    on_restored = runner(restored.environ)
+    for number in range(2):
+        on_restored("comment", "echo@1.0.0", f"{number}, after the restore", "--as", "author-7")
+
+    refused = on_restored(*watch, status=9)
+
+    assert "not those seen before" in refused.stderr
+    assert not refused.stdout
+
+
 def test_the_new_store_is_another_one_unless_told_to_be_the_same(
     daemon: Daemon, restore: Restore, tmp_path: Path
 ) -> None:

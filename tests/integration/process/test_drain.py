@@ -75,10 +75,11 @@ def all_ids(daemon: DaemonProcess) -> set[str]:
     [
         [signal.SIGTERM],
         [signal.SIGINT],
+        [signal.SIGHUP],
         [signal.SIGTERM] * 50,
         [signal.SIGTERM, signal.SIGINT] * 10,
     ],
-    ids=["SIGTERM", "SIGINT", "50 times SIGTERM", "both"],
+    ids=["SIGTERM", "SIGINT", "SIGHUP", "50 times SIGTERM", "both"],
 )
 def test_a_daemon_that_is_told_to_stop_under_load_keeps_its_word(
     signals: list[signal.Signals],

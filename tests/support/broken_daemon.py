@@ -7,6 +7,7 @@ Not here: a switch in the daemon itself. It is changed from outside, before it s
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -147,6 +148,47 @@ def endless_end() -> None:
     _replace(FileStore, "close", close)
 
 
+def unlocked() -> None:
+    """Open the lock's file and lock nothing."""
+
+    def lock(_disk: object, path: Path) -> int:
+        """Look at nobody."""
+        return os.open(path, os.O_RDWR | os.O_CREAT)
+
+    _replace(disk.OperatingSystemDisk, "lock", lock)
+
+
+def written_before_locked() -> None:
+    """Note the process in the directory before it is known to be free."""
+    real: Callable[[Any, Path], int] = disk.OperatingSystemDisk.lock
+
+    def lock(one: Any, path: Path) -> int:  # noqa: ANN401
+        """Leave a trace, then lock."""
+        (path.parent / "pid").write_text(str(os.getpid()))
+        return real(one, path)
+
+    _replace(disk.OperatingSystemDisk, "lock", lock)
+
+
+def lock_that_stays() -> None:
+    """Lock by a file that somebody has to remove, which a killed process does not."""
+
+    def lock(_disk: object, path: Path) -> int:
+        """Make the file."""
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        except FileExistsError as error:
+            raise BlockingIOError from error
+
+    def unlock(_disk: object, descriptor: int) -> None:
+        """Remove it."""
+        Path(f"/proc/self/fd/{descriptor}").readlink().unlink()
+        os.close(descriptor)
+
+    _replace(disk.OperatingSystemDisk, "lock", lock)
+    _replace(disk.OperatingSystemDisk, "unlock", unlock)
+
+
 FAULTS: Final[dict[str, Callable[[], None]]] = {
     "no-sync": no_sync,
     "late-sync": late_sync,
@@ -155,6 +197,9 @@ FAULTS: Final[dict[str, Callable[[], None]]] = {
     "late-write": late_write,
     "lost-race": lost_race,
     "stale-reads": stale_reads,
+    "unlocked": unlocked,
+    "written-before-locked": written_before_locked,
+    "lock-that-stays": lock_that_stays,
     "executed-unread": executed_unread,
     "unanswered-batch": unanswered_batch,
     "endless-end": endless_end,

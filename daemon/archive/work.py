@@ -85,7 +85,9 @@ class BlockingWork:
 
     def _remove_segments(self) -> None:
         try:
-            removed = self._remover.remove(self._checkpoint_seq, self._index.seq, time.time())
+            removed = self._remover.remove(
+                self._checkpoint_seq, self._index.seq, time.time(), time.monotonic()
+            )
         except OSError as error:
             what = "removing old segments of the journal"
             raise DiskFailedError(what, error) from error

@@ -5,11 +5,14 @@
 
 Promise:  only segments go that lie wholly below the durable checkpoint, from the oldest on, each
           removal durable before the next: killed anywhere, the journal has no gap. A segment that
-          cannot be judged stays.
-Assume:   the caller wrote the checkpoint durably before it calls, and nobody else removes segments.
+          cannot be judged stays. A wall clock that is set while the process runs makes no segment
+          old for an hour: time enough to set it right.
+Assume:   the wall clock is right when the process starts, and an hour after it was set. The caller
+          wrote the checkpoint durably before it calls, and nobody else removes segments.
 Not here: a manifest's own history. It is in the archive, and nothing of it is ever removed.
 """
 
+import logging
 import re
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -19,6 +22,10 @@ from typing import Final, NamedTuple
 from daemon.journal.disk import Disk
 from daemon.journal.segment import JOURNAL_NAME, list_segments, segment_path
 
+log: Final = logging.getLogger(__name__)
+
+CLOCK_DRIFT_S_MAX: Final = 60.0  # Between two looks, an hour apart at most: more is no drift.
+CLOCK_DOUBT_S: Final = 3600.0
 _HEAD_SIZE_BYTES: Final = 64 << 10  # Holds a batch's header and the members of its first event.
 _AT: Final = re.compile(rb',"at":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)"')
 
@@ -44,6 +51,30 @@ class Retention(NamedTuple):
 KEEP_EVERYTHING: Final = Retention()
 
 
+class AgeClock:
+    """Whether the wall clock may be believed, by one that nobody can set."""
+
+    def __init__(self) -> None:
+        self._ahead_s: float | None = None  # Of the wall clock before the steady one.
+        self._set_at_s: float | None = None  # Steady time; None: it was not set, or long ago.
+
+    def is_believed(self, now_s: float, steady_s: float) -> bool:
+        """Whether nobody set the clock lately; to be asked whenever it is looked at."""
+        ahead_s = now_s - steady_s
+        moved_s = 0.0 if self._ahead_s is None else ahead_s - self._ahead_s
+        self._ahead_s = ahead_s
+        if abs(moved_s) > CLOCK_DRIFT_S_MAX:
+            self._set_at_s = steady_s
+            log.warning(
+                "the clock was set by %+.0f s: for %.0f s no segment of the journal goes for its age",
+                moved_s,
+                CLOCK_DOUBT_S,
+            )
+        elif self._set_at_s is not None and steady_s - self._set_at_s >= CLOCK_DOUBT_S:
+            self._set_at_s = None
+        return self._set_at_s is None
+
+
 class SegmentRemover:
     """Removes segments. All calls block; one caller at a time."""
 
@@ -51,15 +82,20 @@ class SegmentRemover:
         self._disk = disk
         self._directory = data_directory
         self._retention = retention
+        self._clock = AgeClock()
         self._began: dict[int, float] = {}  # Segment -> Unix time of its first event.
 
-    def remove(self, checkpoint_seq: int, last_seq: int, now_s: float) -> list[int]:
+    def remove(
+        self, checkpoint_seq: int, last_seq: int, now_s: float, steady_s: float
+    ) -> list[int]:
         """Remove what no limit keeps; return the first seqs of the segments that are gone.
 
-        `checkpoint_seq` is the durable checkpoint's; `now_s` is Unix time.
+        `checkpoint_seq` is the durable checkpoint's; `now_s` is Unix time, `steady_s` monotonic.
         """
         if self._retention.is_unlimited:
             return []
+        if self._retention.age_s is not None and not self._clock.is_believed(now_s, steady_s):
+            now_s = 0.0  # Then nothing is old.
         firsts = list_segments(self._disk, self._directory)
         size_bytes = self._sizes(firsts)
         removed = []

@@ -70,7 +70,7 @@ def build(directory: Path) -> list[CommittedEvent]:
         builder.flush()
     builder.finish(StoreIdentity("s", "2026-11-26T00:00:00.000000Z"), disk)
     remover = SegmentRemover(disk, directory, Retention(events=5))
-    assert remover.remove(len(events), len(events), 0.0)
+    assert remover.remove(len(events), len(events), 0.0, 0.0)
     return events
 
 

@@ -7,17 +7,21 @@ Not here: a switch in the daemon itself. It is changed from outside, before it s
 """
 
 import asyncio
+import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
-from threading import Timer
 from typing import Any, Final
 
 from actors import decide
 from actors.engine import Engine
+from actors.ports import FeedPage
 from actors.queries import Queries
 from actors.rules import Rules
+from actors.timers import Scheduler
 from daemon import application
 from daemon.command_line import main
 from daemon.journal import disk
@@ -25,6 +29,7 @@ from daemon.store import FileStore
 from protocol.commands import Create, Write
 from protocol.replies import GetResult
 from protocol.snapshots import StateSnapshot
+from protocol.timers import Timer
 
 LATE_S: Final = 0.02
 
@@ -50,7 +55,7 @@ def late_sync() -> None:
 
     def sync(file: Any) -> None:  # noqa: ANN401
         """Have it done by and by."""
-        Timer(LATE_S, real, [file]).start()
+        threading.Timer(LATE_S, real, [file]).start()
 
     _replace(disk._OperatingSystemFile, "sync", sync)  # noqa: SLF001
 
@@ -147,6 +152,71 @@ def endless_end() -> None:
     _replace(FileStore, "close", close)
 
 
+def unlocked() -> None:
+    """Open the lock's file and lock nothing."""
+
+    def lock(_disk: object, path: Path) -> int:
+        """Look at nobody."""
+        return os.open(path, os.O_RDWR | os.O_CREAT)
+
+    _replace(disk.OperatingSystemDisk, "lock", lock)
+
+
+def written_before_locked() -> None:
+    """Note the process in the directory before it is known to be free."""
+    real: Callable[[Any, Path], int] = disk.OperatingSystemDisk.lock
+
+    def lock(one: Any, path: Path) -> int:  # noqa: ANN401
+        """Leave a trace, then lock."""
+        (path.parent / "pid").write_text(str(os.getpid()))
+        return real(one, path)
+
+    _replace(disk.OperatingSystemDisk, "lock", lock)
+
+
+def lock_that_stays() -> None:
+    """Lock by a file that somebody has to remove, which a killed process does not."""
+
+    def lock(_disk: object, path: Path) -> int:
+        """Make the file."""
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        except FileExistsError as error:
+            raise BlockingIOError from error
+
+    def unlock(_disk: object, descriptor: int) -> None:
+        """Remove it."""
+        Path(f"/proc/self/fd/{descriptor}").readlink().unlink()
+        os.close(descriptor)
+
+    _replace(disk.OperatingSystemDisk, "lock", lock)
+    _replace(disk.OperatingSystemDisk, "unlock", unlock)
+
+
+def ordered_by_clock() -> None:
+    """Hand the feed out in the order of timestamps."""
+    real = FileStore.feed
+
+    async def feed(store: FileStore, after_seq: int, limit: int) -> FeedPage:
+        """Sort a page."""
+        page = await real(store, after_seq, limit)
+        return page._replace(events=sorted(page.events, key=attrgetter("core.at")))
+
+    _replace(FileStore, "feed", feed)
+
+
+def timers_that_expire() -> None:
+    """Forget a timer that is overdue when it is set: it is too late for it, the clock says."""
+    real = Scheduler.set
+
+    def set_timers(scheduler: Any, manifest_id: str, timers: Sequence[Timer]) -> None:  # noqa: ANN401
+        """Set those that are still to come."""
+        now = scheduler._clock()  # noqa: SLF001
+        real(scheduler, manifest_id, [timer for timer in timers if timer.due > now])
+
+    _replace(Scheduler, "set", set_timers)
+
+
 FAULTS: Final[dict[str, Callable[[], None]]] = {
     "no-sync": no_sync,
     "late-sync": late_sync,
@@ -155,6 +225,11 @@ FAULTS: Final[dict[str, Callable[[], None]]] = {
     "late-write": late_write,
     "lost-race": lost_race,
     "stale-reads": stale_reads,
+    "ordered-by-clock": ordered_by_clock,
+    "timers-that-expire": timers_that_expire,
+    "unlocked": unlocked,
+    "written-before-locked": written_before_locked,
+    "lock-that-stays": lock_that_stays,
     "executed-unread": executed_unread,
     "unanswered-batch": unanswered_batch,
     "endless-end": endless_end,

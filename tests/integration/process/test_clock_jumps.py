@@ -1,16 +1,21 @@
 """The wall clock jumps, forward and back: timestamps and timers change, and nothing else."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import zmq
 
+from tests.support.broken_daemon import program
 from tests.support.daemon_process import ANSWER_S, DaemonProcess, short_folder
 from tests.support.shifted_clock import ShiftedClock
 
 HOUR_S = 3600
+DAEMON = ("-m", "daemon")
+BEATS_MAX = 30
 JUMPS_S = [0, HOUR_S, -HOUR_S, 30 * 24 * HOUR_S, -10 * 365 * 24 * HOUR_S, 0]
 LIFECYCLE = """
 id = "timed"
@@ -31,11 +36,13 @@ by_kind = { agent = "timed@1" }
 """
 
 
-def daemon_at(folder: Path, clock: ShiftedClock) -> DaemonProcess:
+def daemon_at(
+    folder: Path, clock: ShiftedClock, words: tuple[str, ...] = DAEMON, more: str = ""
+) -> DaemonProcess:
     (folder / "timed.toml").write_text(LIFECYCLE)
-    (folder / "manifestd.toml").write_text(CONFIGURATION)
+    (folder / "manifestd.toml").write_text(CONFIGURATION + more)
     arguments = ["--config", str(folder / "manifestd.toml")]
-    return DaemonProcess(folder, arguments=arguments, variables=clock.variables)
+    return DaemonProcess(folder, program=words, arguments=arguments, variables=clock.variables)
 
 
 def create(daemon: DaemonProcess, name: str) -> dict[str, Any]:
@@ -57,6 +64,8 @@ def feed(daemon: DaemonProcess) -> list[dict[str, Any]]:
         page = daemon.result(op="feed", after_seq=len(events), limit=1000)
         events += page["events"]
         if len(events) == page["last_seq"]:
+            seqs = [event["seq"] for event in events]
+            assert seqs == list(range(1, len(seqs) + 1)), "the feed is not in the order of seq"
             return events
 
 
@@ -68,10 +77,11 @@ def fired(events: list[dict[str, Any]]) -> list[str]:
     return [event["manifest_id"] for event in events if event.get("cause") == "timer"]
 
 
-def test_jumps_change_timestamps_and_nothing_else() -> None:
+def jump_about(words: tuple[str, ...] = DAEMON) -> None:
+    """Write while the clock jumps, and look at everything."""
     with short_folder() as folder:
         clock = ShiftedClock(folder)
-        with daemon_at(folder, clock) as daemon:
+        with daemon_at(folder, clock, words) as daemon:
             daemon.start()
             create(daemon, "a")
             sent = 0
@@ -102,16 +112,17 @@ def test_jumps_change_timestamps_and_nothing_else() -> None:
             assert daemon.stop() == 0
 
 
-def test_a_timer_is_neither_lost_nor_repeated_by_jumps() -> None:
+def jump_over_timers(words: tuple[str, ...] = DAEMON, beats_max: int = BEATS_MAX) -> None:
+    """Let timers fire while the clock jumps: each once."""
     with short_folder() as folder:
         clock = ShiftedClock(folder)
-        with daemon_at(folder, clock) as daemon:
+        with daemon_at(folder, clock, words) as daemon:
             daemon.start()
             create(daemon, "late")
             assert daemon.stop() == 0
 
             clock.set(HOUR_S)
-            events = fired_while(daemon, 1)
+            events = fired_while(daemon, 1, beats_max)
             assert events == ["late"]
             clock.set(-HOUR_S)  # Before it was armed.
             daemon.start()
@@ -133,13 +144,80 @@ def test_a_timer_is_neither_lost_nor_repeated_by_jumps() -> None:
             assert daemon.stop() == 0
 
 
-def fired_while(daemon: DaemonProcess, count: int) -> list[str]:
+def fired_while(daemon: DaemonProcess, count: int, beats_max: int) -> list[str]:
     """Start the daemon, wait until so many timers fired, and stop it; return whose they were."""
     daemon.start()
-    with daemon.socket(zmq.SUB) as events:
-        events.setsockopt(zmq.SUBSCRIBE, b"heartbeat")
-        while len(names := fired(feed(daemon))) < count:
-            assert events.poll(int(ANSWER_S * 1000))  # A beat a second: fast enough to look.
-            events.recv_multipart()
+    names: list[str] = []
+    for _ in beats(daemon, beats_max):
+        names = fired(feed(daemon))
+        if len(names) >= count:
+            break
+    assert len(names) >= count, "a timer did not fire"
     assert daemon.stop() == 0
     return names
+
+
+def beats(daemon: DaemonProcess, beats_max: int) -> Iterator[None]:
+    """Yield at once, and then with every heartbeat, which comes once a second."""
+    with daemon.socket(zmq.SUB) as events:
+        events.setsockopt(zmq.SUBSCRIBE, b"heartbeat")
+        yield
+        for _ in range(beats_max):
+            assert events.poll(int(ANSWER_S * 1000))
+            events.recv_multipart()
+            yield
+
+
+def test_jumps_change_timestamps_and_nothing_else() -> None:
+    jump_about()
+
+
+def test_a_timer_is_neither_lost_nor_repeated_by_jumps() -> None:
+    jump_over_timers()
+
+
+def test_a_jump_ahead_takes_nothing_from_the_feed_before_a_restart() -> None:
+    """Retention by age: the running daemon doubts a clock that is set, the next one believes it."""
+    retention = '[store]\nfeed_retention_age = "1d"\nsegment_bytes = 4096\n'
+    with short_folder() as folder:
+        clock = ShiftedClock(folder)
+        with daemon_at(folder, clock, more=retention) as daemon:
+            daemon.start()
+            create(daemon, "a")
+            for number in range(20):
+                comment(daemon, "a", number)
+            clock.set(30 * 24 * HOUR_S)
+            for _ in beats(daemon, BEATS_MAX):
+                if "the clock was set" in daemon.log():
+                    break
+                commented(daemon)
+            assert "the clock was set" in daemon.log()
+            assert [event["seq"] for event in feed(daemon)][:20] == list(range(1, 21))
+            assert daemon.stop() == 0
+
+            daemon.start()
+            for _ in beats(daemon, BEATS_MAX):
+                commented(daemon)
+                if not daemon.ask(op="feed", after_seq=0, limit=1)["ok"]:
+                    break
+            assert daemon.error(op="feed", after_seq=0, limit=1)["code"] == "HISTORY_COMPACTED"
+            assert len(daemon.result(op="history", manifest_id="a", limit=1000)["events"]) > 21
+            assert daemon.stop() == 0
+
+
+def commented(daemon: DaemonProcess) -> None:
+    """Write something, so that the archive has to do, and then a checkpoint."""
+    assert daemon.result(op="comment", manifest_id="a", text="x")["version"]
+
+
+# The negative controls.
+
+
+def test_a_daemon_that_orders_by_the_clock_is_found_out() -> None:
+    with pytest.raises(AssertionError, match="not in the order of seq"):
+        jump_about(program("ordered-by-clock"))
+
+
+def test_a_daemon_whose_timers_expire_is_found_out() -> None:
+    with pytest.raises(AssertionError, match="a timer did not fire"):
+        jump_over_timers(program("timers-that-expire"), beats_max=3)

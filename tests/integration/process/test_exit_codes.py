@@ -1,11 +1,9 @@
 """A daemon that does not start says why in one line, names what is wrong, and changes nothing."""
 
-import fcntl
 import hashlib
 import json
 import os
 import stat
-import time
 from pathlib import Path
 
 import pytest
@@ -49,34 +47,17 @@ def test_help_names_every_flag() -> None:
         assert flag in result.stdout
 
 
-def test_a_second_daemon_on_a_directory_ends_within_a_second_and_leaves_the_first_alone() -> None:
+def test_a_second_daemon_on_a_directory_says_so_in_one_line_and_leaves_the_first_alone() -> None:
     with short_folder() as folder, DaemonProcess(folder) as daemon:
         daemon.start()
-        started_s = time.monotonic()
         result = run_manifestd("--dev", "--data-dir", str(folder / "data"), *sockets(folder))
-        took_s = time.monotonic() - started_s
 
         assert result.returncode == LOCKED
         assert f"another manifestd works on {folder / 'data'}" in result.stderr
         assert result.stderr.count("\n") == 1
         assert not (folder / "e2").exists()
-        assert took_s < 5  # One second on a machine that has nothing else to do.
         assert daemon.result(op="health")["status"] == "ok"
         assert daemon.stop() == 0
-
-
-def test_a_directory_that_is_locked_is_not_touched() -> None:
-    with short_folder() as folder, DaemonProcess(folder) as daemon:
-        daemon.start()
-        daemon.result(op="create", kind="agent", manifest={"name": "a", "version": "1.0.0"})
-        assert daemon.stop() == 0
-        before = fingerprint(folder / "data")
-        with (folder / "data" / "lock").open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            result = run_manifestd("--dev", "--data-dir", str(folder / "data"), *sockets(folder))
-
-        assert result.returncode == LOCKED
-        assert fingerprint(folder / "data") == before
 
 
 def test_a_damaged_store_is_refused_with_file_and_remedy_and_left_alone() -> None:

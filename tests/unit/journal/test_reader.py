@@ -96,7 +96,7 @@ async def test_the_feed_follows_a_journal_at_work() -> None:
 
 
 def test_what_was_removed_is_said_with_the_oldest_that_is_left(disk: FaultyDisk) -> None:
-    SegmentRemover(disk, DATA, Retention(events=1)).remove(7, 7, 0.0)
+    SegmentRemover(disk, DATA, Retention(events=1)).remove(7, 7, 0.0, 0.0)
     journal = reader_of(disk)
 
     with pytest.raises(HistoryCompactedError) as caught:

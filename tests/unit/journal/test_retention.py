@@ -32,7 +32,7 @@ def segments() -> FaultyDisk:
 def remove(
     disk: FaultyDisk, retention: Retention, *, checkpoint_seq: int = 8, now_s: float = AT_S
 ) -> list[int]:
-    return SegmentRemover(disk, DATA, retention).remove(checkpoint_seq, 8, now_s)
+    return SegmentRemover(disk, DATA, retention).remove(checkpoint_seq, 8, now_s, 0.0)
 
 
 def test_by_default_everything_is_kept() -> None:
@@ -71,6 +71,55 @@ def test_the_journal_takes_no_more_room_than_it_may(spare: int, removed: list[in
 def test_a_segment_is_as_old_as_its_last_event() -> None:
     assert remove(segments(), Retention(age_s=60.0), now_s=AT_S + 60) == []
     assert remove(segments(), Retention(age_s=60.0), now_s=AT_S + 60.1) == [1, 3, 5]
+
+
+DAY_S = 24 * 3600.0
+
+
+def test_a_clock_that_is_set_makes_nothing_old_before_an_hour_is_over() -> None:
+    disk = segments()
+    remover = SegmentRemover(disk, DATA, Retention(age_s=DAY_S))
+
+    assert remover.remove(8, 8, AT_S + 3600, 0.0) == []
+    later_s = AT_S + 30 * DAY_S
+    for steady_s in (1.0, 1800.0, 3600.0):
+        assert remover.remove(8, 8, later_s + steady_s, steady_s) == []
+    latest_s = AT_S + 60 * DAY_S
+    assert remover.remove(8, 8, latest_s + 3601.0, 3601.0) == []  # Set once more: another hour.
+    assert remover.remove(8, 8, latest_s + 7200.0, 7200.0) == []
+    assert remover.remove(8, 8, latest_s + 7201.0, 7201.0) == [1, 3, 5]
+
+
+def test_a_clock_that_is_set_right_again_within_the_hour_did_no_harm() -> None:
+    disk = segments()
+    remover = SegmentRemover(disk, DATA, Retention(age_s=DAY_S))
+
+    for steady_s, set_s in ((0.0, 0.0), (10.0, 90 * DAY_S), (20.0, 0.0), (9000.0, 0.0)):
+        assert remover.remove(8, 8, AT_S + set_s + steady_s, steady_s) == []
+    assert list_segments(disk, DATA) == list(FIRSTS)
+
+
+def test_a_clock_that_drifts_is_believed_and_other_limits_know_no_clock() -> None:
+    disk = segments()
+    remover = SegmentRemover(disk, DATA, Retention(events=4, age_s=DAY_S))
+
+    assert remover.remove(8, 8, AT_S, 0.0) == [1, 3]
+    assert remover.remove(8, 8, AT_S + DAY_S - 50.0, DAY_S - 5.0) == []
+    assert remover.remove(8, 8, AT_S + DAY_S + 50.0, DAY_S + 50.0) == [5]
+
+
+def test_without_the_doubt_a_jump_would_empty_the_journal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The negative control of the two tests of clocks that are set."""
+    monkeypatch.setattr("daemon.journal.retention.CLOCK_DRIFT_S_MAX", float("inf"))
+
+    for test in (
+        test_a_clock_that_is_set_makes_nothing_old_before_an_hour_is_over,
+        test_a_clock_that_is_set_right_again_within_the_hour_did_no_harm,
+    ):
+        with pytest.raises(AssertionError):
+            test()
 
 
 def test_the_limit_that_is_passed_first_decides() -> None:

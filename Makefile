@@ -17,6 +17,9 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 PYTEST := $(BIN)/pytest --cov --cov-report=term $(PYTEST_ARGS)
 
+# Compiled once, not by each of the hundreds of processes that the tests start, whatever the caller says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := test
 .PHONY: demo run test test-all torture check bench lock clean
 

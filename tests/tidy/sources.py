@@ -29,10 +29,15 @@ class Source:
         return ast.parse(self.text, self.path)
 
     @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of the tree: the checks look at them again and again."""
+        return tuple(ast.walk(self.tree))
+
+    @cached_property
     def origins(self) -> dict[str, str]:
         """What each imported name stands for: `from os import fsync as f` gives f -> os.fsync."""
         origins = {}
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     name = alias.name if alias.asname else alias.name.partition(".")[0]
@@ -54,7 +59,7 @@ class Source:
 
     def imports(self) -> Iterator[tuple[int, str]]:
         """Yield the line and the full name of every module that is imported."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 yield from ((node.lineno, alias.name) for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module:
@@ -87,16 +92,14 @@ def project_files() -> list[str]:
     return sorted(path for path in listed.split("\0") if path and (ROOT / path).is_file())
 
 
-def text_files() -> list[Source]:
-    """Return the project's files that are text, whatever their language."""
-    sources = []
+def text_files() -> Iterator[Source]:
+    """Yield the project's files that are text, whatever their language."""
     for path in project_files():
         content = (ROOT / path).read_bytes()
         if b"\0" not in content:
-            sources.append(Source(path, content.decode(errors="replace")))
-    return sources
+            yield Source(path, content.decode(errors="replace"))
 
 
-def python_files() -> list[Source]:
-    """Return the project's Python files."""
-    return [source for source in text_files() if source.path.endswith(".py")]
+def python_files() -> Iterator[Source]:
+    """Yield the project's Python files, one by one, so that one tree at a time is in memory."""
+    return (source for source in text_files() if source.path.endswith(".py"))

@@ -22,7 +22,7 @@ def oversized(source: Source) -> Iterator[tuple[str, int]]:
     """Yield what is too long in `source`, as a key of `EXCEPTIONS`, with its number of lines."""
     if (lines := len(source.text.splitlines())) > MODULE_LINES_MAX:
         yield source.path, lines
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno is not None
             lines = node.end_lineno - node.lineno + 1
@@ -30,15 +30,17 @@ def oversized(source: Source) -> Iterator[tuple[str, int]]:
                 yield f"{source.path}::{node.name}", lines
 
 
-def test_nothing_is_too_long_without_a_reason() -> None:
-    too_long = dict(pair for source in python_files() for pair in oversized(source))
+@pytest.fixture(scope="module")
+def too_long() -> dict[str, int]:
+    """Return what is too long in the project."""
+    return dict(pair for source in python_files() for pair in oversized(source))
 
+
+def test_nothing_is_too_long_without_a_reason(too_long: dict[str, int]) -> None:
     assert not {name: lines for name, lines in too_long.items() if name not in EXCEPTIONS}
 
 
-def test_every_exception_is_still_needed_and_gives_its_reason() -> None:
-    too_long = dict(pair for source in python_files() for pair in oversized(source))
-
+def test_every_exception_is_still_needed_and_gives_its_reason(too_long: dict[str, int]) -> None:
     assert all(name in too_long and reason for name, reason in EXCEPTIONS.items())
 
 

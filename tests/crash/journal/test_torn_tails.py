@@ -1,5 +1,6 @@
 """A power cut during the last write: every byte at which it can end, every sector it can lose."""
 
+from collections.abc import Sequence
 from itertools import product
 
 import pytest
@@ -39,9 +40,19 @@ def recovered_seqs(content: bytes) -> list[int]:
     return seqs(recovered.tail)
 
 
-@pytest.mark.parametrize("start", range(0, len(WHOLE) - len(SYNCED) + 1, 100))
-def test_a_write_that_ends_at_any_byte_leaves_its_whole_lines(start: int) -> None:
-    for size_bytes in range(start, min(start + 100, len(WHOLE) - len(SYNCED) + 1)):
+ENDS = range(len(WHOLE) - len(SYNCED) + 1)
+LINE_ENDS = [n for n in ENDS[1:] if WHOLE[: len(SYNCED) + n].endswith(b"\n")]
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        pytest.param(sorted({*ENDS[::5], *LINE_ENDS, *(n - 1 for n in LINE_ENDS)}), id="some"),
+        pytest.param(ENDS, id="all", marks=pytest.mark.long),
+    ],
+)
+def test_a_write_that_ends_at_any_byte_leaves_its_whole_lines(ends: Sequence[int]) -> None:
+    for size_bytes in ends:
         content = WHOLE[: len(SYNCED) + size_bytes]
         whole_lines = max(0, content[len(SYNCED) :].count(b"\n") - 1)
 

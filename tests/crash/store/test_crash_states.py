@@ -190,10 +190,10 @@ async def test_whatever_a_power_cut_leaves_start_up_finds_what_was_acknowledged(
     assert (len(kept) > 5) == (name == "everything is kept")
 
     for random in rounds(1):
-        outer, inner = await judge_all(life, random, states=300, at_one_moment=40, recoveries=6)
+        outer, inner = await judge_all(life, random, states=150, at_one_moment=20, recoveries=3)
 
-        assert outer == 300
-        assert inner >= 120
+        assert outer == 150
+        assert inner >= 60
 
 
 @pytest.mark.long

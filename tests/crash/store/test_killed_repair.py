@@ -120,7 +120,7 @@ def test_a_repair_brings_back_every_file_byte_for_byte(state: Callable[[], Fault
 @pytest.mark.parametrize("state", [damaged, *STATES])
 @pytest.mark.parametrize("crash", CRASHES)
 def test_a_repair_may_end_anywhere(state: Callable[[], FaultyDisk], crash: str) -> None:
-    kill_and_repair(state, crash, kills_max=10)
+    kill_and_repair(state, crash, kills_max=5)
 
 
 def kill_and_repair(state: Callable[[], FaultyDisk], crash: str, kills_max: int) -> None:

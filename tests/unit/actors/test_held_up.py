@@ -8,14 +8,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from math import inf
 
+import msgspec
 import pytest
 
+from actors import queries
 from actors.mailbox import MAILBOX_SIZE_MAX
 from actors.slow_reads import SLOW_READS_MAX
 from actors.turns import Turns
 from protocol.codec import Format, encode_result
-from protocol.commands import Get, History, Request, Verify
+from protocol.commands import Feed, Get, History, Request, Verify
 from protocol.errors import CommandError
+from protocol.limits import PAGE_VALUES_MAX
 from tests.support.engines import ALICE, House, Outcome, comment, create, open_house, revise
 from tests.support.longest_turn import LongestTurn
 
@@ -101,6 +104,15 @@ async def slow_reads(house: House) -> None:
     await asyncio.gather(*waiting)
 
 
+async def contexts(house: House) -> None:
+    """A history whose every event has as many values in its context as there is room for."""
+    nested = msgspec.json.decode(b"[" * 50 + b"]" * 50)
+    for number in range(30):
+        context = {f"c{number % 2}": [nested] * 300}
+        await house.ask(revise(b'{"name":"a","version":"%d"}' % number, context=context))
+    await read(house, Verify(manifest_id="m"))
+
+
 SCENARIOS = [refusals, dry_runs, replays, many_manifests, readers, slow_reads]
 
 
@@ -117,6 +129,24 @@ async def test_no_turn_takes_long(scenario: Callable[[House], Awaitable[None]]) 
     assert COUNT < MAILBOX_SIZE_MAX
 
     assert await longest_turn(scenario, 0.01) < HELD_UP_MAX_S
+
+
+@pytest.mark.parametrize("values_max", [PAGE_VALUES_MAX, inf])
+async def test_a_page_of_lists_in_lists_is_small_enough_to_be_turned_into_messagepack(
+    values_max: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its negative control: a page that ends by its bytes alone."""
+    monkeypatch.setattr(queries, "PAGE_VALUES_MAX", values_max)
+    lists = (
+        b'{"name":"a","version":"%d.0.0","a":[' + b",".join([b"[" * 50 + b"]" * 50] * 300) + b"]}"
+    )
+    async with open_house() as house:
+        for number in range(60):
+            await house.ask(create(f"m{number}", lists % number))
+        with LongestTurn() as longest:
+            await read(house, Feed(limit=1000))
+
+    assert (longest.cpu_s < HELD_UP_MAX_S) == (values_max < inf)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

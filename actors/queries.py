@@ -19,6 +19,7 @@ from actors.letters import Answer
 from actors.listing import Listing
 from actors.lookup import looked_up, not_registered
 from actors.slow_reads import SlowReads, crashed
+from protocol.canonical import values_at_most
 from protocol.commands import (
     Explain,
     Feed,
@@ -42,7 +43,7 @@ from protocol.events import CommittedEvent
 from protocol.identifiers import check_manifest_id
 from protocol.lifecycle.diagram import mermaid, text
 from protocol.lifecycle.lifecycle import Lifecycle
-from protocol.limits import PAGE_BYTES_MAX
+from protocol.limits import PAGE_BYTES_MAX, PAGE_VALUES_MAX
 from protocol.principals import Peer
 from protocol.replies import (
     ExplainResult,
@@ -348,9 +349,10 @@ def _before(as_of: int | str) -> Callable[[CommittedEvent], bool]:
 
 def _fitting(events: list[CommittedEvent]) -> list[CommittedEvent]:
     """Return the events that fit into one reply, at least one."""
-    size = 0
+    size = values = 0
     for count, event in enumerate(events):
         size += len(event.line)
-        if size > PAGE_BYTES_MAX and count:
+        values += values_at_most(event.line)
+        if count and (size > PAGE_BYTES_MAX or values > PAGE_VALUES_MAX):
             return events[:count]
     return events

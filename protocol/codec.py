@@ -195,4 +195,4 @@ def decode_reply(body: bytes, result_type: type[msgspec.Struct]) -> Any:  # noqa
 
 
 def _msgpack_from_json(body: bytes) -> bytes:
-    return msgspec.msgpack.encode(msgspec.json.decode(body))
+    return msgspec.msgpack.encode(loads(body))

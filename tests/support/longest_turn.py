@@ -2,11 +2,13 @@
 
     with LongestTurn() as longest: ...      then `longest.cpu_s`
 
-Promise:  what other processes and threads do in the meantime is not counted. A turn is all that the
-          loop does before it looks at its sockets and timers again, however many callbacks that is.
+Promise:  what other processes and threads do in the meantime is not counted, nor is looking for garbage
+          among what the test's process held before. A turn is all that the loop does before it looks
+          at its sockets and timers again, however many callbacks that is.
 """
 
 import asyncio
+import gc
 import time
 from typing import Self
 
@@ -23,6 +25,8 @@ class LongestTurn:
 
     def __enter__(self) -> Self:
         """Begin to measure."""
+        gc.collect()
+        gc.freeze()
         self._last_s = time.thread_time()
         self._handle = self._loop.call_soon(self._look)
         return self
@@ -32,6 +36,7 @@ class LongestTurn:
         self._note()
         assert self._handle is not None
         self._handle.cancel()
+        gc.unfreeze()
 
     def _look(self) -> None:
         self._note()

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from copy import copy
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 import msgspec
 
 from protocol.canonical import loads
 from protocol.errors import ManifestInvalidError
-from protocol.kinds import KindRegistry, Problem
+from protocol.kinds import KindRegistry, Problem, Verdict
 from protocol.lifecycle.lifecycle import Lifecycle
 from protocol.lifecycle.registry import DEFAULT_LIFECYCLE, LifecycleRegistry
 from protocol.principals import EVERYDAY_ROLES, Policy
@@ -16,13 +16,6 @@ from protocol.record import NO_DOCUMENT
 from protocol.snapshots import StateSnapshot
 
 VERDICTS_MAX: Final = 4096  # Remembered; one is asked for four times on the way to REGISTERED.
-
-
-class Verdict(NamedTuple):
-    """What a kind says of a document: its problems, and its URN or why it has none."""
-
-    problems: list[Problem]
-    urn: str | Problem
 
 
 def nobody(_urn: str) -> str | None:
@@ -72,7 +65,7 @@ class Rules:
         key = (state.kind, state.digest, state.document == NO_DOCUMENT)  # It may be redacted.
         verdict = self._verdicts.get(key)
         if verdict is None:
-            verdict = self._judge(state)
+            verdict = self.kinds.get(state.kind).verdict(self.document(state))
             if len(self._verdicts) >= VERDICTS_MAX:
                 self._verdicts.pop(next(iter(self._verdicts)))
             self._verdicts[key] = verdict
@@ -90,12 +83,3 @@ class Rules:
         if isinstance(urn, Problem):  # A new error each time: whoever gets it may write on it.
             raise ManifestInvalidError(urn.reason, path=urn.path, details={"guard": "urn_free"})
         return urn
-
-    def _judge(self, state: StateSnapshot) -> Verdict:
-        kind = self.kinds.get(state.kind)
-        document = self.document(state)
-        problems = kind.problems(document)
-        try:
-            return Verdict(problems, kind.urn(document))
-        except ManifestInvalidError as error:
-            return Verdict(problems, Problem(error.path or "", error.message))

@@ -18,9 +18,8 @@ import zmq
 
 from bench import contention, handoff, parts, throughput
 from bench.figures import Figure
-from bench.filesystem import MEMORY_FILESYSTEMS, filesystem_of, spread_subfolders
+from bench.filesystem import DISK, MEMORY_FILESYSTEMS, filesystem_of, spread_subfolders
 
-DISK: Final = Path("/var/tmp")  # noqa: S108 (what is there survives a restart, says the FHS)
 BUSY_LOAD: Final = 0.5  # Processes that wanted to run, in the last minute.
 
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+DISK: Final = Path("/var/tmp")  # noqa: S108 (what is there survives a restart, says the FHS)
 MEMORY_FILESYSTEMS: Final = frozenset({"tmpfs", "ramfs"})
 
 _GET_FLAGS: Final = 0x8008_6601  # FS_IOC_GETFLAGS and FS_IOC_SETFLAGS (ioctl_iflags(2)).

@@ -1,6 +1,9 @@
 """The daemon beside a ROUTER that only echoes, in rounds, under the same clients in one run.
 
-    for each number of clients:   echo  pyzmq echo  daemon   echo  pyzmq echo  daemon   …
+    for each number of clients:   echo  pyzmq echo  floor  daemon   echo  pyzmq echo  floor  …
+
+The floor is an echo that also pays for what every durable command takes (`floor.py`): what is
+between the floor and the daemon is ours.
 
 What a machine gives changes from minute to minute, so ratios are taken within a round, and the
 median of the rounds is what counts. The daemon runs with all that it promises: identity, hash
@@ -19,6 +22,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from bench.figures import Figure
+from bench.floor import PARTS
 from bench.processes import ROOT, command, running, stop
 from bench.window import Window
 
@@ -42,10 +46,11 @@ QUICK: Final = Plan({1: 1, JUDGED_CLIENTS: 1}, 0.1, 0.2, 0.2)
 
 
 class Round(NamedTuple):
-    """Three windows, one after the other. `received`: how many events the subscriber got."""
+    """Four windows, one after the other. `received`: how many events the subscriber got."""
 
     echo: Window
     multipart: Window
+    floor: Window
     daemon: Window
     received: int
 
@@ -59,12 +64,24 @@ def compare(plan: Plan, folder: Path) -> Iterator[tuple[int, list[Round]]]:
 
 def _measure(plan: Plan, clients: int, folder: Path) -> Round:
     folder.mkdir()
-    echo = _measure_echo("frames", plan, clients, folder)
-    multipart = _measure_echo("multipart", plan, clients, folder)
-    return Round(echo, multipart, *_measure_daemon(plan, clients, folder))
+    echo = measure_echo("frames", plan, clients, folder)
+    multipart = measure_echo("multipart", plan, clients, folder)
+    floor = measure_floor(PARTS, plan, clients, folder)
+    return Round(echo, multipart, floor, *_measure_daemon(plan, clients, folder))
 
 
-def _measure_echo(how: str, plan: Plan, clients: int, folder: Path) -> Window:
+def measure_floor(parts: Sequence[str], plan: Plan, clients: int, folder: Path) -> Window:
+    """Return the window of a floor with these parts; its files are left in `folder`."""
+    place = folder / f"floor-{'-'.join(parts)}"
+    place.mkdir()
+    socket, events = place / "commands", f"ipc://{place}/events"
+    server = command("bench.floor", f"ipc://{socket}", events, str(place), *parts)
+    window, _ = _measure_with_subscriber(server, socket, events, plan, clients)
+    return window
+
+
+def measure_echo(how: str, plan: Plan, clients: int, folder: Path) -> Window:
+    """Return the window of an echo, `frames` or `multipart` (`echo.py`)."""
     socket = folder / how
     server = command("bench.echo", f"ipc://{socket}", how)
     with running(server, socket, folder / "echo.log") as process:
@@ -75,7 +92,14 @@ def _measure_daemon(plan: Plan, clients: int, folder: Path) -> tuple[Window, int
     socket, events = folder / "commands", f"ipc://{folder}/events"
     arguments = ("--dev", "--data-dir", str(folder / "data"), "--commands", f"ipc://{socket}")
     daemon = command("daemon", *arguments, "--events", events)
-    with running(daemon, socket, folder / "daemon.log") as server:
+    return _measure_with_subscriber(daemon, socket, events, plan, clients)
+
+
+def _measure_with_subscriber(
+    arguments: list[str], socket: Path, events: str, plan: Plan, clients: int
+) -> tuple[Window, int]:
+    """Return the window of a server with one subscriber, and how many events that one got."""
+    with running(arguments, socket, socket.with_suffix(".log")) as server:
         subscriber = subprocess.Popen(
             command("bench.subscriber", events), cwd=ROOT, stdout=subprocess.PIPE, text=True
         )
@@ -118,28 +142,44 @@ HEADING: Final = (
 _SERVERS: Final[dict[str, Callable[[Round], Window]]] = {
     "echo": lambda one: one.echo,
     "pyzmq echo": lambda one: one.multipart,
+    "floor": lambda one: one.floor,
     "daemon": lambda one: one.daemon,
 }
+_RATIOS: Final = (
+    ("floor", "echo"),
+    ("floor", "pyzmq echo"),
+    ("daemon", "echo"),
+    ("daemon", "pyzmq echo"),
+    ("daemon", "floor"),
+)
 
 
 def table(clients: int, rounds: Sequence[Round]) -> Iterator[str]:
     """Yield the lines about one number of clients: medians over the rounds."""
     for server, window in _SERVERS.items():
-        middle = partial(_middle, [window(one) for one in rounds])
+        yield row(clients, server, [window(one) for one in rounds])
+    for server, yardstick in _RATIOS:
+        of_server, of_yardstick = _SERVERS[server], _SERVERS[yardstick]
+        ratios = [
+            of_server(one).commands_per_s / of_yardstick(one).commands_per_s for one in rounds
+        ]
+        cpu_ratios = [of_server(one).cpu_us / of_yardstick(one).cpu_us for one in rounds]
         yield (
-            f"{clients:>7}  {server:<11}{middle(lambda of: of.commands_per_s):>11.0f}"
-            f"{middle(lambda of: of.p50_ms):>9.3g}{middle(lambda of: of.p99_ms):>9.3g}"
-            f"{middle(lambda of: of.cpu_us):>16.1f}"
-        )
-    for server in ("echo", "pyzmq echo"):
-        of_echo = _SERVERS[server]
-        ratios = [one.daemon.commands_per_s / of_echo(one).commands_per_s for one in rounds]
-        cpu_ratios = [one.daemon.cpu_us / of_echo(one).cpu_us for one in rounds]
-        yield (
-            f"{'':>9}{'x ' + server:<13}{median(ratios):>9.2f}{'':>18}{median(cpu_ratios):>16.1f}"
+            f"{'':>9}{f'{server} / {yardstick}':<20}{median(ratios):>8.2f}{'':>12}"
+            f"{median(cpu_ratios):>16.1f}"
             f"   {min(ratios):.2f} to {max(ratios):.2f} in {len(rounds)} rounds"
         )
     yield from _remarks(rounds)
+
+
+def row(clients: int, server: str, windows: Sequence[Window]) -> str:
+    """Return the line about one server: medians of its windows."""
+    middle = partial(_middle, windows)
+    return (
+        f"{clients:>7}  {server:<11}{middle(lambda of: of.commands_per_s):>11.0f}"
+        f"{middle(lambda of: of.p50_ms):>9.3g}{middle(lambda of: of.p99_ms):>9.3g}"
+        f"{middle(lambda of: of.cpu_us):>16.1f}"
+    )
 
 
 def _middle(windows: Sequence[Window], of: Callable[[Window], float]) -> float:

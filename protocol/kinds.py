@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from importlib.resources import files
 from itertools import islice
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import quote
 
 import jsonschema_rs
@@ -56,6 +56,13 @@ class Problem(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Verdict(NamedTuple):
+    """What a kind says of a document: its problems, and its URN or why it has none."""
+
+    problems: list[Problem]
+    urn: str | Problem
+
+
 class Kind:
     """What a sort of document brings with it. Immutable; compiled once, at start-up.
 
@@ -93,6 +100,18 @@ class Kind:
 
     def problems(self, document: Any) -> list[Problem]:  # noqa: ANN401 (any JSON value)
         """Return what is wrong with `document`; empty when it is valid."""
+        return self.verdict(document).problems
+
+    def verdict(self, document: Any) -> Verdict:  # noqa: ANN401 (any JSON value)
+        """Return what is wrong with `document`, and its URN."""
+        urn: str | Problem
+        try:
+            urn = self.urn(document)
+        except ManifestInvalidError as error:
+            urn = Problem(error.path or "", error.message)
+        return Verdict(self._problems(document, urn), urn)
+
+    def _problems(self, document: Any, urn: str | Problem) -> list[Problem]:  # noqa: ANN401 (JSON)
         if not isinstance(document, dict):
             return [Problem("", "a manifest is a JSON object")]
         if self.validation is Validation.NONE:
@@ -103,11 +122,7 @@ class Kind:
                 for error in self._errors(document)
             ]
             return sorted(found, key=lambda problem: (problem.path, problem.reason))[:PROBLEMS_MAX]
-        try:
-            self.urn(document)
-        except ManifestInvalidError as error:
-            return [Problem(error.path or "", error.message)]
-        return []
+        return [urn] if isinstance(urn, Problem) else []
 
     def _errors(self, document: Any) -> list[jsonschema_rs.ValidationError]:  # noqa: ANN401
         """Return what breaks the schema: all of it, or of a huge document the first thing."""
@@ -175,7 +190,8 @@ def _compile_urn_rule(rule: str) -> list[_UrnPart]:
         for match in _PLACEHOLDER.finditer(inside):
             literal, end = inside[end : match.start()], match.end()
             compiled.append(_UrnPart(literal, match[1], keeps_slash=bool(match[2])))
-        compiled.append(_UrnPart(inside[end:], None, keeps_slash=False))
+        if inside[end:]:
+            compiled.append(_UrnPart(inside[end:], None, keeps_slash=False))
         if group[1] is not None:
             needs = tuple(part.member for part in compiled if part.member is not None)
             for part in compiled:

@@ -12,7 +12,8 @@ Assume:   one caller at a time; nobody else writes in `manifests/`; each manifes
 Not here: what is dirty (`dirty.py`), and when to write (`archiver.py`).
 
 The cost of a manifest is system calls: open, seek, write, close for the log, open, write, close,
-rename for the snapshot. So where a log ends is remembered, and looked up once.
+rename for the snapshot. So where a log ends is remembered, and looked up once; and paths are text:
+five `Path`s would cost as much as a rename.
 """
 
 import logging
@@ -69,7 +70,7 @@ class ArchiveWriter:
             DiskFailedError: only a restart can tell what is there.
             DamagedStoreError: a log contradicts the journal.
         """
-        renames: list[tuple[Path, Path]] = []
+        renames: list[tuple[str, str]] = []
         try:
             rows = [self._write_manifest(entry, renames) for entry in batch]
         except OSError as error:
@@ -88,7 +89,7 @@ class ArchiveWriter:
         """Do not count on where a log ended; call it while nothing is written."""
         self._ends.pop(manifest_id, None)
 
-    def _settle(self, renames: list[tuple[Path, Path]]) -> None:
+    def _settle(self, renames: list[tuple[str, str]]) -> None:
         try:
             self._disk.sync_filesystem(self._directory)
             for source, target in renames:
@@ -99,23 +100,23 @@ class ArchiveWriter:
             raise DiskFailedError(what, error) from error
 
     def _write_manifest(
-        self, entry: DirtyManifest, renames: list[tuple[Path, Path]]
+        self, entry: DirtyManifest, renames: list[tuple[str, str]]
     ) -> ManifestSummary:
-        folder = self._layout.folder(entry.manifest_id)
+        folder = self._layout.folder_text(entry.manifest_id)
         snapshot = _current_snapshot(self._reader, entry)
         if entry.events:
             end = self._append(entry, folder)
             if end is None:
                 end = self._rewrite_log(entry, folder, renames)
             self._ends[entry.manifest_id] = end
-        temporary = folder / STATE_TEMPORARY_NAME
+        temporary = f"{folder}/{STATE_TEMPORARY_NAME}"
         self._disk.write(temporary, encode_snapshot(snapshot))
-        renames.append((temporary, folder / STATE_NAME))
+        renames.append((temporary, f"{folder}/{STATE_NAME}"))
         return ManifestSummary.of(snapshot)
 
-    def _append(self, entry: DirtyManifest, folder: Path) -> int | None:
+    def _append(self, entry: DirtyManifest, folder: str) -> int | None:
         """Append to the log and return its size; None when it has to be merged instead."""
-        path = folder / LOG_NAME
+        path = f"{folder}/{LOG_NAME}"
         first = entry.events[0].core
         end = self._ends.pop(entry.manifest_id, None)
         is_known = end is not None
@@ -123,7 +124,7 @@ class ArchiveWriter:
             self._disk.make_directory(folder)
             end = None if entry.suspect else 0
         elif end is None:
-            end = self._end_before(entry, path)
+            end = self._end_before(entry, Path(path))
         if end is None:
             return None
         data = b"".join([event.line + b"\n" for event in entry.events])
@@ -132,7 +133,7 @@ class ArchiveWriter:
             return end + len(data)
         if is_known:
             reason = f"it was {end} bytes long and is {size}: another program writes to it"
-            raise DamagedStoreError(path, reason, seq=entry.events[0].seq)
+            raise DamagedStoreError(Path(path), reason, seq=entry.events[0].seq)
         return None  # A first event that was there already; `merge` compares.
 
     def _end_before(self, entry: DirtyManifest, path: Path) -> int | None:
@@ -155,14 +156,14 @@ class ArchiveWriter:
         return None if is_doubled else len(data)
 
     def _rewrite_log(
-        self, entry: DirtyManifest, folder: Path, renames: list[tuple[Path, Path]]
+        self, entry: DirtyManifest, folder: str, renames: list[tuple[str, str]]
     ) -> int:
-        path, temporary = folder / LOG_NAME, folder / LOG_TEMPORARY_NAME
+        path, temporary = Path(folder, LOG_NAME), Path(folder, LOG_TEMPORARY_NAME)
         merged = merge(path, read_log(self._disk, path), entry.events)
         if merged.damaged:
             self._quarantine(path, merged.damaged, entry.events[0])
         self._disk.write(temporary, merged.data)
-        renames.append((temporary, path))
+        renames.append((str(temporary), str(path)))
         return len(merged.data)
 
     def _quarantine(self, path: Path, damaged: bytes, first: CommittedEvent) -> None:

@@ -42,7 +42,10 @@ class AppendFile(Protocol):
 
 
 class Disk(Protocol):
-    """What a store needs from a file system, and nothing more. Paths are absolute."""
+    """What a store needs from a file system, and nothing more. Paths are absolute.
+
+    What is called for each archived manifest takes them as text, too.
+    """
 
     def open_append(self, path: Path, *, create: bool) -> AppendFile:
         """Open for appending; with `create` the file must not exist, without it it must."""
@@ -56,16 +59,16 @@ class Disk(Protocol):
     def list_names(self, path: Path) -> list[str]:
         """Return the names in a directory, sorted; empty when it does not exist."""
 
-    def make_directory(self, path: Path) -> None:
+    def make_directory(self, path: Path | str) -> None:
         """Create a directory and its parents; one that exists is fine. Mode 0750."""
 
-    def write(self, path: Path, data: bytes) -> None:
+    def write(self, path: Path | str, data: bytes) -> None:
         """Create or overwrite a file. Not durable."""
 
-    def append(self, path: Path, data: bytes) -> int:
+    def append(self, path: Path | str, data: bytes) -> int:
         """Append to a file, created when missing; return its size before. Not durable."""
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: Path | str, target: Path | str) -> None:
         """Rename over `target`. Durable after `sync_directory` of the target's folder."""
 
     def remove(self, path: Path) -> None:
@@ -131,27 +134,27 @@ class OperatingSystemDisk:
         except FileNotFoundError:
             return []
 
-    def make_directory(self, path: Path) -> None:
+    def make_directory(self, path: Path | str) -> None:
         """See `Disk`."""
         try:
             os.mkdir(path, 0o750)  # noqa: PTH102 (half the cost, once per archived manifest)
         except FileNotFoundError:  # Not `parents=True`, which gives those another mode.
-            self.make_directory(path.parent)
+            self.make_directory(Path(path).parent)
             with suppress(FileExistsError):  # Somebody was faster.
                 os.mkdir(path, 0o750)  # noqa: PTH102
         except FileExistsError:
-            if not path.is_dir():
+            if not Path(path).is_dir():
                 raise
 
-    def write(self, path: Path, data: bytes) -> None:
+    def write(self, path: Path | str, data: bytes) -> None:
         """See `Disk`."""
         self._write(path, data, os.O_TRUNC)
 
-    def append(self, path: Path, data: bytes) -> int:
+    def append(self, path: Path | str, data: bytes) -> int:
         """See `Disk`."""
         return self._write(path, data, os.O_APPEND)
 
-    def _write(self, path: Path, data: bytes, how: int) -> int:
+    def _write(self, path: Path | str, data: bytes, how: int) -> int:
         descriptor = _open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how)
         try:
             size = os.lseek(descriptor, 0, os.SEEK_END) if how == os.O_APPEND else 0
@@ -160,7 +163,7 @@ class OperatingSystemDisk:
             os.close(descriptor)
         return size
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: Path | str, target: Path | str) -> None:
         """See `Disk`."""
         os.replace(source, target)  # noqa: PTH105 (half the cost, once per archived manifest)
 

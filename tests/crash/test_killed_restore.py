@@ -44,11 +44,11 @@ class DyingDisk(UnsyncedDisk):
         if self.calls == self.dies_at:
             raise KilledError
 
-    def make_directory(self, path: Path) -> None:
+    def make_directory(self, path: Path | str) -> None:
         self._step()
         super().make_directory(path)
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: Path | str, target: Path | str) -> None:
         self._step()
         super().replace(source, target)
 

@@ -59,7 +59,7 @@ def test_a_quick_benchmark_measures_everything_and_hands_over(tmp_path: Path) ->
     assert handoff.PATH.read_bytes() == before
     lines = result.stdout.splitlines()
     for clients in throughput.QUICK.rounds:
-        for server in ("echo", "pyzmq", "daemon"):
+        for server in ("echo", "pyzmq", "floor", "daemon"):
             assert any(line.split()[:2] == [str(clients), server] for line in lines), result.stdout
     for name in (*handoff.PERFORMANCE, "kernel_step", "throughput", "server_cpu_per_command"):
         assert any(line.startswith(name) for line in lines), result.stdout

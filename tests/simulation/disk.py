@@ -113,29 +113,33 @@ class SimulatedDisk:
         folder = self._media.node(path)
         return sorted(folder.cached) if isinstance(folder, Folder) else []
 
-    def make_directory(self, path: Path) -> None:
+    def make_directory(self, path: Path | str) -> None:
         """See `Disk`."""
+        path = Path(path)
         self._step("make_directory", path)
         self._media.make_folder(path)
 
-    def write(self, path: Path, data: bytes) -> None:
+    def write(self, path: Path | str, data: bytes) -> None:
         """See `Disk`."""
+        path = Path(path)
         self._step("open", path)
         inode = self._open(path)
         if inode.cached:
             inode.truncate(0)
         self.put(path, inode, data)
 
-    def append(self, path: Path, data: bytes) -> int:
+    def append(self, path: Path | str, data: bytes) -> int:
         """See `Disk`."""
+        path = Path(path)
         self._step("open", path)
         inode = self._open(path)
         size = len(inode.cached)
         self.put(path, inode, data)
         return size
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: Path | str, target: Path | str) -> None:
         """See `Disk`."""
+        source, target = Path(source), Path(target)
         self._step("replace", target)
         assert source.parent == target.parent
         inode = self._file(source)

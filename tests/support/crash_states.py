@@ -69,14 +69,16 @@ class RecordingDisk(FaultyDisk):
         """Remember that so many events were `asked` for, or `acknowledged`, from now on."""
         self.operations.append(Operation(kind, offset=count))
 
-    def make_directory(self, path: Path) -> None:
+    def make_directory(self, path: Path | str) -> None:
         """See `Disk`."""
+        path = Path(path)
         missing = [one for one in (*reversed(path.parents), path) if self._is_missing(one)]
         super().make_directory(path)
         self.operations += [Operation("make_directory", one) for one in missing]
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: Path | str, target: Path | str) -> None:
         """See `Disk`."""
+        source, target = Path(source), Path(target)
         file = self._file(source)
         super().replace(source, target)
         self.operations.append(Operation("replace", target, self._number(file), source=source))

@@ -146,26 +146,30 @@ class FaultyDisk:
             entries = [*self._cached.files, *self._cached.folders]
             return sorted({one.name for one in entries if one.parent == path and one != path})
 
-    def make_directory(self, path: Path) -> None:
+    def make_directory(self, path: Path | str) -> None:
         """See `Disk`."""
+        path = Path(path)
         with self._step("make_directory", path):
             self._cached.folders |= {path, *path.parents}
 
-    def write(self, path: Path, data: bytes) -> None:
+    def write(self, path: Path | str, data: bytes) -> None:
         """See `Disk`."""
+        path = Path(path)
         file = self._open(path)
         self._truncate(path, file, 0)
         self._write(path, file, data)
 
-    def append(self, path: Path, data: bytes) -> int:
+    def append(self, path: Path | str, data: bytes) -> int:
         """See `Disk`."""
+        path = Path(path)
         file = self._open(path)
         size_bytes = len(file.cached)
         self._write(path, file, data)
         return size_bytes
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: Path | str, target: Path | str) -> None:
         """See `Disk`."""
+        source, target = Path(source), Path(target)
         with self._step("replace", target):
             file = self._file(source)
             del self._cached.files[source]

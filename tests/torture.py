@@ -29,7 +29,7 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any, Final, NamedTuple
 
-from tests.support.effort import ALL, POINT, ROUNDS, SEED, SHARE, TALLY, UNTIL, totals
+from tests.support.effort import ALL, POINT, ROUNDS, SEED, SHARE, SLICE, TALLY, UNTIL, totals
 from tests.support.lanes import Plan
 from tests.support.torture_parts import PARTS, Need, Part
 
@@ -41,6 +41,22 @@ SIMULATION: Final = "simulation"
 SIMULATION_SHARE: Final = 0.12  # Of the time, at least; and all that the others leave.
 SIMULATION_S_MIN: Final = 3.0
 ENDING_S: Final = 4.0  # Until the last simulation has said what it did.
+
+
+class Job(NamedTuple):
+    """One process of a part, from 1."""
+
+    part: Part
+    number: int
+
+    @property
+    def name(self) -> str:
+        """The part's, with a number where there are several."""
+        is_alone = self.part.processes == 1
+        return self.part.name if is_alone else f"{self.part.name}, {self.number}"
+
+
+JOBS: Final = tuple(Job(part, n + 1) for part in PARTS for n in range(part.processes))
 
 
 class Outcome(NamedTuple):
@@ -89,7 +105,7 @@ class Torture:
         """Run the parts, then the simulator until the end; return what became of each."""
         begin_s = time.monotonic()
         parts_end_s = begin_s + (self._end_s - begin_s) * (1 - SIMULATION_SHARE)
-        costs = {part.name: part.cost_s for part in PARTS}
+        costs = {one.name: one.part.cost_s / one.part.processes for one in JOBS}
         plan = Plan(costs, lanes=self._lanes, end_s=parts_end_s)
         print(  # noqa: T201
             f"{self._minutes:g} minutes, {self._lanes} parts at once, "
@@ -102,23 +118,25 @@ class Torture:
 
     def _lane(self, plan: Plan) -> list[Outcome]:
         outcomes = []
-        parts = {part.name: part for part in PARTS}
+        jobs = {one.name: one for one in JOBS}
         while (turn := plan.next()) is not None:
-            outcomes.append(self._run(parts[turn.part], turn.limit_s))
+            outcomes.append(self._run(jobs[turn.part], turn.limit_s))
             plan.over(turn)
         left_s = self._end_s - time.monotonic()
         if left_s >= SIMULATION_S_MIN:
             outcomes.append(self._simulate(left_s))
         return outcomes
 
-    def _run(self, part: Part, limit_s: float) -> Outcome:
+    def _run(self, job: Job, limit_s: float) -> Outcome:
+        part = job.part
         environment = {
+            SLICE: f"{job.number}/{part.processes}",
             UNTIL: str(time.monotonic() + limit_s),
             SHARE: str(scale(self._minutes)),
             ROUNDS: str(rounds_of(part, self._minutes)),
         }
         words = ["-o", f"faulthandler_timeout={limit_s + GRACE_S:.0f}"]
-        return self._ended(part.name, [*PYTEST, part.test, *words], environment, limit_s)
+        return self._ended(job.name, [*PYTEST, part.test, *words], environment, limit_s)
 
     def _simulate(self, limit_s: float) -> Outcome:
         first = str(SystemRandom().getrandbits(32))
@@ -193,10 +211,12 @@ def summed_up(
     minutes: float, took_s: float, outcomes: list[Outcome], counts: Mapping[str, int]
 ) -> dict[str, Any]:
     """Return everything that a run came to, as JSON can hold it."""
-    by_name = {part.name: part for part in PARTS}
+    first = {
+        job.name: job.part for job in JOBS if job.number == 1
+    }  # The counts are of all of them.
     parts = []
     for outcome in outcomes:
-        needs = by_name[outcome.part].needs if outcome.part in by_name else ()
+        needs = first[outcome.part].needs if outcome.part in first else ()
         parts.append(
             {
                 "part": outcome.part,

@@ -11,6 +11,8 @@
 | EFFORT_UNTIL=…     | until then, by `time.monotonic()`, which is one clock for all processes   |
 | EFFORT_ROUNDS=…    | `rounds`: no more than so many                                            |
 | EFFORT_SHARE=…     | `portion`: that part of all cases, 1 being all                            |
+| EFFORT_SLICE=1/3   | `portion`: of every three cases the first one, so that three processes    |
+|                    | can share them                                                            |
 | TALLY=FILE         | where the counts go                                                       |
 
 Promise:  a seed or the name of a case is printed before it is used, so that a failing test shows what
@@ -21,7 +23,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count
+from itertools import count as counting
 from math import ceil, inf
 from pathlib import Path
 from random import Random, SystemRandom
@@ -32,6 +34,7 @@ POINT: Final = "CRASH_POINT"
 UNTIL: Final = "EFFORT_UNTIL"
 ROUNDS: Final = "EFFORT_ROUNDS"
 SHARE: Final = "EFFORT_SHARE"
+SLICE: Final = "EFFORT_SLICE"
 TALLY: Final = "TALLY"
 ALL: Final = "all the "  # Before the name of a count: how many there are.
 
@@ -69,9 +72,11 @@ def portion(
         chosen = [one for one in cases if str(one) == named]
         assert chosen, f"there is no {named!r} among {what}"
     else:
+        number, _, of = os.environ.get(SLICE, "1/1").partition("/")
+        cases = cases[int(number) - 1 :: int(of)]
         share = float(os.environ.get(SHARE, "1"))
-        number = ceil(share * len(cases)) if is_torture() else min(least, len(cases))
-        chosen = SystemRandom().sample(cases, number)
+        count = ceil(share * len(cases)) if is_torture() else min(least, len(cases))
+        chosen = SystemRandom().sample(cases, count)
         tally(ALL + what, sum(map(size, cases)))
     for case, _ in zip(chosen, _while_there_is_time(inf), strict=False):
         print(f"{POINT}={case}")  # noqa: T201
@@ -82,7 +87,7 @@ def portion(
 def _while_there_is_time(number: float) -> Iterator[int]:
     """Count up to `number`, or until the time is over."""
     end_s = float(os.environ.get(UNTIL, inf))
-    for index in count():
+    for index in counting():
         if index >= number or time.monotonic() >= end_s:
             return
         yield index

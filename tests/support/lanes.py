@@ -37,7 +37,7 @@ class Plan:
         end_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._costs = dict(sorted(costs.items(), key=lambda item: -item[1]))
+        self._costs = dict(sorted(costs.items(), key=lambda item: item[1]))
         self._lanes = lanes
         self._end_s = end_s
         self._clock = clock
@@ -45,7 +45,7 @@ class Plan:
         self._lock = Lock()
 
     def next(self) -> Turn | None:
-        """Begin the dearest part that was not begun; None where there is none."""
+        """Begin the cheapest part that was not begun; None where there is none."""
         with self._lock:
             if not self._costs:
                 return None

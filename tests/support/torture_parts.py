@@ -15,12 +15,16 @@ class Need(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One long test, in a process of its own; `cost_s`: how long, on an idle processor."""
+    """One long test; `cost_s`: how long it takes, on an idle processor.
+
+    `processes` go through its cases together.
+    """
 
     name: str
     test: str
     needs: tuple[Need, ...]
     cost_s: float
+    processes: int = 1
 
 
 CALLS: Final = "tests/crash/process/test_every_call.py"
@@ -87,6 +91,7 @@ PARTS: Final = (
         f"{DAMAGE}::test_every_flipped_bit_of_every_file_is_mended_or_refused",
         (Need("flipped bits of a store"),),
         1800,
+        processes=3,
     ),
     Part(
         "other damages",

@@ -12,6 +12,7 @@ from tests.support.effort import (
     ROUNDS,
     SEED,
     SHARE,
+    SLICE,
     TALLY,
     UNTIL,
     portion,
@@ -36,7 +37,7 @@ FAILED tests/end_to_end/test_kill.py::test_it[uvloop] - AssertionError
 @pytest.fixture(autouse=True)
 def undisturbed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what the caller may have set."""
-    for name in (UNTIL, POINT, ROUNDS, SEED, SHARE, TALLY):
+    for name in (UNTIL, POINT, ROUNDS, SEED, SHARE, SLICE, TALLY):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -79,6 +80,12 @@ def test_a_share_of_all_cases_is_gone_through_and_counted_once_it_is(
     monkeypatch.setenv(SHARE, "0.35")
     assert len(set(portion(cases, 4, "part"))) == 4
     next(portion(cases, 4, "failed"))
+    monkeypatch.setenv(SHARE, "1")
+    slices = []
+    for number in (1, 2, 3):
+        monkeypatch.setenv(SLICE, f"{number}/3")
+        slices += list(portion(cases, 4, "sliced"))
+    assert sorted(slices) == cases
     capsys.readouterr()
     monkeypatch.setenv(POINT, "case 7")
     assert list(portion(cases, 4, "named")) == ["case 7"]
@@ -149,13 +156,13 @@ def test_the_time_is_shared_out_by_cost_and_never_more_than_there_is() -> None:
     first, second = plan.next(), plan.next()
     assert first is not None
     assert second is not None
-    assert (first.part, first.limit_s) == ("b", 60)  # Half of 120, and all that one lane has.
+    assert (first.part, first.limit_s) == ("a", 20)
     assert (second.part, second.limit_s) == ("c", 40)
     now_s = 10.0  # It reached its number early: the last one gets the rest.
-    plan.over(second)
+    plan.over(first)
     third = plan.next()
     assert third is not None
-    assert (third.part, third.limit_s) == ("a", 50)
+    assert (third.part, third.limit_s) == ("b", 50)
     assert plan.next() is None
 
 
@@ -164,7 +171,7 @@ def test_on_a_slow_machine_every_part_gets_less() -> None:
 
     turns = [plan.next(), plan.next()]
 
-    assert [turn and turn.limit_s for turn in turns] == [30, 10]
+    assert [turn and turn.limit_s for turn in turns] == [10, 30]
 
 
 def test_with_fewer_minutes_fewer_are_required() -> None:

@@ -96,10 +96,12 @@ def test_a_share_of_all_cases_is_gone_through_and_counted_once_it_is(
         "whole": 30,
         "part": 4,
         "named": 1,
+        "sliced": 10,
         f"{ALL}short": 10,
         f"{ALL}whole": 30,
         f"{ALL}part": 10,
         f"{ALL}failed": 10,
+        f"{ALL}sliced": 10,
     }
 
 

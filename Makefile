@@ -4,7 +4,8 @@
 #   make run        start a daemon for development in this terminal
 #   make test       style, types, layers, then the tests with coverage: under 4 minutes on two cores
 #   make test-all   the same, and the tests marked `long`
-#   make torture    crashes, faults, fuzzing and simulation for MINUTES=60, with totals at the end
+#   make torture    crashes, faults, fuzzing and simulation for MINUTES=60, with totals at the end,
+#                   also in the file JSON=…
 #   make check      style, types and layers alone
 #   make bench      the benchmark and its upper bounds
 #
@@ -37,7 +38,7 @@ test-all: check
 	$(PYTEST) -m "long or not long" -o faulthandler_timeout=1800
 
 torture: $(INSTALLED)
-	$(BIN)/python -m tests.torture --minutes $(MINUTES)
+	$(BIN)/python -m tests.torture --minutes $(MINUTES) $(if $(JSON),--json $(JSON))
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -21,6 +21,7 @@ from tests.support.store_check import check_store
 from tests.support.wire_check import check_restarted
 
 ACKNOWLEDGEMENTS_MAX = 500  # Before a kill; with an empty store and a full one, both occur.
+KILLS_OF_A_STORE = 4
 DELAY_S_MAX = 0.02  # Several batches: the kill meets decoding, writing, syncing, archiving.
 
 
@@ -53,8 +54,8 @@ def test_killed_at_any_moment_the_daemon_keeps_every_word_it_gave(tmp_path: Path
 
 @pytest.mark.long
 def test_killed_at_two_hundred_moments_the_daemon_keeps_every_word_it_gave(tmp_path: Path) -> None:
-    for number, seed in enumerate(seeds(25)):
-        assert kill_at_random_moments(tmp_path / str(number), seed, 8) == []
+    for number, seed in enumerate(seeds(200 // KILLS_OF_A_STORE)):
+        assert kill_at_random_moments(tmp_path / str(number), seed, KILLS_OF_A_STORE) == []
 
 
 def test_a_daemon_that_writes_late_is_caught(tmp_path: Path) -> None:

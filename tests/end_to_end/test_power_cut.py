@@ -22,6 +22,7 @@ from tests.support.wire_check import check_restarted
 
 FILE_SYSTEMS = ("ext4", "xfs")
 DISK_FAILED = 74
+CUTS_OF_A_DISK = 5
 ACKNOWLEDGEMENTS_MIN = 50  # So that there is something to lose.
 ACKNOWLEDGEMENTS_MAX = 600
 
@@ -74,7 +75,7 @@ def cut_again_and_again(file_system: str, cuts: Iterable[int]) -> None:
                 daemon.stop()
 
             assert not findings, (seed, findings[:20])
-            tally("power cuts")
+            tally(f"power cuts on {file_system}")
 
 
 @pytest.mark.parametrize("file_system", FILE_SYSTEMS, indirect=True)
@@ -85,8 +86,8 @@ def test_after_a_power_cut_every_acknowledgement_holds(file_system: str) -> None
 @pytest.mark.long
 @pytest.mark.parametrize("file_system", FILE_SYSTEMS, indirect=True)
 def test_after_many_power_cuts_every_acknowledgement_holds(file_system: str) -> None:
-    for seed in seeds(5):  # A new disk each time, and five cuts: 25 and 25 in all.
-        cut_again_and_again(file_system, range(seed, seed + 5))
+    for seed in seeds(5):  # A new disk each time: 25 and 25 in all.
+        cut_again_and_again(file_system, range(seed, seed + CUTS_OF_A_DISK))
 
 
 @pytest.mark.parametrize("file_system", FILE_SYSTEMS, indirect=True)

@@ -13,6 +13,7 @@ from itertools import count
 
 from tests.simulation.house import House
 from tests.simulation.world import ViolationError
+from tests.support.effort import tally
 
 TRACE_LINES = 60
 HANG_S = 120  # A seed takes a tenth of a second; what takes so long waits for a lock for ever.
@@ -59,8 +60,10 @@ def main(arguments: list[str]) -> int:
         took_s = time.monotonic() - started_s
         if took_s >= chosen.minutes * 60 if chosen.minutes else seed + 1 - first >= chosen.seeds:
             break
+    counts["seeds"] = seed + 1 - first
     for what, number in sorted(counts.items()):
         print(f"{number:>9} {what}")  # noqa: T201
+        tally(f"simulated: {what}", number)
     print(f"{seed + 1 - first} seeds from {first}, {failed} failed, {took_s:.1f} s")  # noqa: T201
     return 1 if failed else 0
 

@@ -21,13 +21,16 @@ from daemon.journal.disk import Disk
 from daemon.journal.reader import DurableEnd
 from daemon.journal.rewriting import Work
 from daemon.journal.segment_writer import SegmentWriter
+from daemon.redaction.pending import PendingErasures
 from daemon.store import FileStore
 from protocol.codec import decode_request
 from protocol.commands import Request, Write
+from protocol.erasure import erased
+from protocol.redaction import FIELDS
 from protocol.snapshots import StateSnapshot, encode_snapshot
 from protocol.timers import Timer
 from tests.simulation.disk import SimulatedDisk
-from tests.simulation.life import Life
+from tests.simulation.life import EndedError, Life
 
 
 class Breakage(NamedTuple):
@@ -72,6 +75,14 @@ class LifeWithoutLock(Life):
         if isinstance(request, Write):
             request.expected_version = None
         return request
+
+
+class LifeWithoutDrain(Life):
+    """Told to stop, it ends at once, and says that all is well."""
+
+    def begin_to_stop(self) -> None:
+        """See `Life`."""
+        self._world.after(0, lambda: self.end(EndedError("drained", 0)))
 
 
 class ForgetfulMemory(CommandMemory):
@@ -182,6 +193,31 @@ def arming_again() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def redacting_the_archive_alone() -> Iterator[None]:
+    """What was redacted is taken out of the manifests' own folders, and stays in the journal."""
+
+    def leave(*_: object) -> set[int]:
+        return set()
+
+    with patch("daemon.redaction.work.erase_from_journal", leave):
+        yield
+
+
+@contextmanager
+def forgetting_redactions() -> Iterator[None]:
+    """What is to be redacted is not written down before the checkpoint passes it."""
+    with patch.object(PendingErasures, "save", lambda _: None):
+        yield
+
+
+@contextmanager
+def redacting_too_much() -> Iterator[None]:
+    """All of a payload goes, whatever was ordered."""
+    with patch("daemon.redaction.eraser.erased", lambda event, _: erased(event, FIELDS)):
+        yield
+
+
 BREAKAGES: Final[dict[str, Breakage]] = {
     "fdatasync taken out": Breakage(("1:", "11:"), LifeWithoutFileSync),
     "directory sync taken out": Breakage(("1:", "11:"), LifeWithoutFolderSync),
@@ -193,5 +229,13 @@ BREAKAGES: Final[dict[str, Breakage]] = {
     "expected_version ignored": Breakage(("8:",), LifeWithoutLock),
     "a feed with a hole": Breakage(("5:", "6:"), patched=feeding_with_a_hole),
     "snapshots of another state": Breakage(("15:",), patched=archiving_something_else),
+    "redacted events left in the journal": Breakage(
+        ("redact:",), patched=redacting_the_archive_alone
+    ),
+    "redactions forgotten in a crash": Breakage(
+        ("redact:", "15:"), patched=forgetting_redactions, seeds_max=600
+    ),
+    "more redacted than was asked for": Breakage(("1:", "15:"), patched=redacting_too_much),
+    "commands dropped when it stops": Breakage(("15:", "17:"), LifeWithoutDrain),
     "a timer armed again after firing": Breakage(("timers:",), patched=arming_again),
 }

@@ -12,12 +12,15 @@ from protocol.codec import decode_reply, encode_request
 from protocol.commands import (
     OP_BY_REQUEST,
     AnyRequest,
+    Backup,
     Comment,
     Create,
     Feed,
     Get,
     History,
+    Migrate,
     Recover,
+    Redact,
     Revert,
     Revise,
     Transition,
@@ -28,19 +31,24 @@ from protocol.errors import CommandError, CorruptError, NotFoundError, Optimisti
 from protocol.events import read_event
 from protocol.principals import EVERYDAY_ROLES, Peer
 from protocol.replies import (
+    BackupResult,
     FeedResult,
     GetResult,
     HistoryResult,
     RecoverResult,
     TransitionResult,
 )
+from tests.simulation.model import PERSONAL
 from tests.simulation.world import MILLISECOND_US
 
 if TYPE_CHECKING:
     from tests.simulation.house import House
 
 NAMES: Final = ("alice", "bob", "carol", "dave")
+LIFECYCLES: Final = ("manifest@1", "manifest-extended@1", "timed@1", "timed@1")
 ATTEMPTS_MAX: Final = 8
+BACKUP_ATTEMPTS_MAX: Final = 30
+PATIENCE_US: Final = 200 * MILLISECOND_US
 AGAIN: Final = frozenset(
     {"UNAVAILABLE", "SHUTTING_DOWN", "STORAGE_FULL", "READ_ONLY", "OVERLOADED"}
 )
@@ -113,7 +121,9 @@ class Client:
         self._dice = house.world.dice(f"client {name}")
         self._bodies = 0
         self._known: dict[str, tuple[int, list[str]]] = {}  # Version, allowed events.
-        self.driver = Driver(house, Peer(name=name, roles=EVERYDAY_ROLES), self._script())
+        self._is_admin = self._dice.random() < 0.5
+        roles = EVERYDAY_ROLES | {"admin"} if self._is_admin else EVERYDAY_ROLES
+        self.driver = Driver(house, Peer(name=name, roles=roles), self._script())
 
     def _script(self) -> Script:
         dice = self._dice
@@ -124,6 +134,8 @@ class Client:
                 yield from self._read(manifest_id)
             if dice.random() < 0.1:
                 yield from self._read_events(manifest_id)
+            if self._is_admin and dice.random() < 0.05:
+                yield from self._back_up()
             if dice.random() < 0.85:
                 yield from self._write(self._command(manifest_id, f"{self._name}-{number}"))
 
@@ -172,25 +184,66 @@ class Client:
         common: dict[str, Any] = {"manifest_id": manifest_id, "command_id": command_id}
         chance = dice.random()
         request: Write
+        if self._is_admin and version and dice.random() < 0.3:
+            return self._administer(version, expected, common)
         if not version or chance < 0.03:
             request = Create(
                 manifest=msgspec.Raw(_document(manifest_id)),
                 kind="agent",
-                lifecycle=dice.choice(("manifest@1", "timed@1", "timed@1")),
+                lifecycle=dice.choice(LIFECYCLES),
                 **common,
             )
         elif chance < 0.25 or not events:
-            request = Comment(text=f"remark {command_id}", expected_version=expected, **common)
+            request = Comment(text=f"{PERSONAL}{command_id}", expected_version=expected, **common)
         elif chance < 0.35:
             document = msgspec.Raw(_document(manifest_id, dice.randint(1, 3)))
             request = Revise(manifest=document, expected_version=expected, **common)
         elif chance < 0.42:
             request = Revert(expected_version=expected, **common)
         else:
-            reason = dice.choice((None, f"because {command_id}"))
+            reason = dice.choice((None, f"{PERSONAL}{command_id}"))
             event = dice.choice(events)
             request = Transition(event=event, reason=reason, expected_version=expected, **common)
         return request
+
+    def _administer(self, version: int, expected: int | None, common: dict[str, Any]) -> Write:
+        """Take something out of the past, or put a manifest under another lifecycle."""
+        dice = self._dice
+        if dice.random() < 0.2:
+            return Migrate(lifecycle=dice.choice(LIFECYCLES), expected_version=expected, **common)
+        return Redact(
+            version=dice.randint(1, version),
+            field=dice.choice(("all", "reason", "document", "context")),
+            reason=f"on request {common['command_id']}",
+            force=dice.random() < 0.5,
+            expected_version=expected,
+            **common,
+        )
+
+    def _back_up(self) -> Script:
+        """Take a backup page by page; what is in it at the end is everything up to its seq."""
+        token = f"{self._dice.getrandbits(64):016x}"
+        opened = yield Exchange(Backup(token=token), PATIENCE_US)
+        if not isinstance(opened, BackupResult):
+            return
+        lines: list[bytes] = []
+        for _ in range(BACKUP_ATTEMPTS_MAX):
+            if len(lines) == opened.seq:
+                self._model.backed_up(opened.seq, opened.log_hash, lines)
+                return
+            asked = Backup(
+                token=token,
+                after_seq=len(lines),
+                upto_seq=opened.seq,
+                limit=self._dice.randint(1, 20),
+            )
+            page = yield Exchange(asked, PATIENCE_US)
+            if isinstance(page, BackupResult):
+                lines += map(bytes, page.events)
+            elif isinstance(page, CorruptError) and not self._house.is_rotten:
+                raise self._house.world.violated(f"11: a backup finds damage: {page}")
+            else:
+                yield Pause(self._dice.randint(1, 50) * MILLISECOND_US)
 
     def _write(self, request: Write) -> Script:
         yield from self._insist(request)

@@ -1,7 +1,7 @@
 """The disk as one life of the process has it: calls that take time, and fail where they are told to.
 
-Locks:    reading the journal takes no time, because its reader holds a real lock meanwhile. Every
-          other call is a moment at which others run, and at which the process may be killed.
+Locks:    a call takes no time while the journal's reader holds its lock, a real one. Every other
+          call is a moment at which others run, and at which the process may be killed.
 Promise:  it passes `tests/conformance/test_disk.py`. After `die` no call has an effect.
 Not here: what a power cut leaves (`media.py`).
 """
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from daemon.journal.disk import AppendFile
-from daemon.journal.segment import JOURNAL_NAME
 from tests.simulation.media import Folder, Inode, Link, Media, Rename, Unlink
 from tests.simulation.threads import KilledError, SimulatedThreads
 from tests.simulation.world import World
@@ -63,6 +62,7 @@ class Environment:
         self.calls = 0
         self.kill_at_call: float = inf  # Then `killed` is called, between two calls.
         self.killed: Callable[[], None] = lambda: None
+        self.is_locked: Callable[[], bool] = lambda: False  # Whether nobody else may run now.
         self.struck = 0  # How many calls were made to fail.
         self.found_full = 0
 
@@ -247,14 +247,15 @@ class SimulatedDisk:
         if self._dead:
             raise KilledError
         environment = self.environment
-        if operation not in READS or JOURNAL_NAME not in path.parts:
+        is_locked = environment.is_locked()
+        if not is_locked:
             environment.threads.pause(self._latency_us(operation))
         if self._dead:
             raise KilledError
         environment.calls += 1
         if operation not in READS:
             environment.world.note(operation, path.name, *detail)
-        if environment.calls >= environment.kill_at_call:
+        if environment.calls >= environment.kill_at_call and not is_locked:
             environment.kill_at_call = inf
             environment.killed()
             environment.threads.pause(0)

@@ -163,7 +163,9 @@ class House:
     def _settle(self) -> None:
         """Wait until the daemon serves, no timer is armed, and the subscriber has everything."""
         model = self.model
-        armed = [timer.id for state in model.states.values() for timer in state.timers]
+        soon = timestamp(self.world.wall_ns() + 1000 * SETTLING_US_MAX)
+        armed = [timer for state in model.states.values() for timer in state.timers]
+        armed = [timer for timer in armed if timer.due < soon]
         behind = len(model.lines) - len(self._subscriber.lines)
         serves = self.life is not None and self.life.is_serving
         if serves and not armed and not behind:

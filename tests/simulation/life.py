@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -48,6 +48,7 @@ SETTINGS: Final = StoreSettings(
     segment_size_bytes=12_000,
     reserve_size_bytes=20_000,
 )
+STOP_WITHIN_US: Final = 30 * SECOND_US  # The disk may be slow; systemd waits for 90 s.
 ROUNDS_MAX: Final = 20  # Until what is cancelled has ended.
 
 T = TypeVar("T")
@@ -88,6 +89,11 @@ class ObservedStore(FileStore):
 
         super().append(event, expected, refuse)
 
+    def is_reading_locked(self) -> bool:
+        """Tell whether the lock of the journal's reader is held."""
+        reader: Any = self._reads.exchange_segment
+        return bool(reader.__self__._lock.locked())  # noqa: SLF001 (no real thread may wait for it)
+
 
 class Delivery(NamedTuple):
     """A request that reached the daemon."""
@@ -115,6 +121,8 @@ class Life:
         self._loop = SimulatedLoop(house.world, house.threads)
         self._loop.set_exception_handler(self._unhandled)
         self._stop = asyncio.Event()
+        self._stopped_us: int | None = None
+        self._unanswered: list[Delivery] = []  # Writes, until the daemon said what came of them.
 
     def run(self) -> EndedError:
         """Live, and say how it ended."""
@@ -127,11 +135,28 @@ class Life:
             ending = EndedError(f"cannot start: {error}", error.exit_status, error)
         finally:
             self._bury()
+        if ending.status == 0:
+            self._check_drained()
         return ending
 
     def stop(self) -> None:
         """SIGTERM."""
+        if self._stopped_us is None:
+            self._stopped_us = self._world.now_us
+        self.begin_to_stop()
+
+    def begin_to_stop(self) -> None:
+        """Drain."""
         self._loop.call_soon(self._stop.set)
+
+    def _check_drained(self) -> None:
+        """See that all who were heard were answered, in time."""
+        if self._unanswered:
+            heard = self._unanswered[0].body
+            raise self._world.violated(f"17: it ended and never answered {heard!r}")
+        assert self._stopped_us is not None
+        if self._world.now_us - self._stopped_us > STOP_WITHIN_US:
+            raise self._world.violated(f"17: it was told to stop at {self._stopped_us} us")
 
     async def _main(self) -> None:
         house, world = self._house, self._world
@@ -145,6 +170,7 @@ class Life:
             turns=turns,
             on_failed=self._failed,
         )
+        self._house.environment.is_locked = store.is_reading_locked
         try:
             self._model.count("starts")
             if store.notes:
@@ -271,6 +297,8 @@ class Life:
             if answered:
                 raise self._world.violated(f"7: one request was answered twice: {delivery.body!r}")
             answered = True
+            if delivery in self._unanswered:
+                self._unanswered.remove(delivery)
             if body_id is not None:
                 self._model.answered(body_id, outcome)
             if isinstance(outcome, CommandError):
@@ -284,6 +312,7 @@ class Life:
                 body_id = request.correlation_id
                 assert body_id is not None
                 self._model.delivered(body_id)
+                self._unanswered.append(delivery)
             assert self._service is not None
             self._service.handle(request, delivery.peer, answer)
         except CommandError as error:

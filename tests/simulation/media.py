@@ -10,6 +10,7 @@ Assume:   a rename is atomic; sectors are; what was synced stays (a disk that li
 Not here: calls, faults, time (`disk.py`).
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -196,6 +197,15 @@ class Media:
             if isinstance(node, Folder):
                 nodes.extend(node.cached.values())
         return nodes
+
+    def files(self) -> Iterator[tuple[Path, Inode]]:
+        """Yield every file that has a name."""
+        waiting: list[tuple[Path, Node]] = [(Path("/"), self.root)]
+        for path, node in waiting:
+            if isinstance(node, Inode):
+                yield path, node
+            else:
+                waiting.extend((path / name, below) for name, below in node.cached.items())
 
     def flip(self, path: Path, at: int, dice: Random) -> tuple[bytes, bytes] | None:
         """Flip a bit of the byte `at` of a file; return the bytes up to there, before and after.

@@ -8,20 +8,25 @@
 | 7       | `answered`: one answer for one command                                               |
 | 8       | `_take`: `expected_version` held; `finish`: linearizable (`history.py`)              |
 | 15      | `loaded`: what the store loads is the replay from zero                               |
+| 17      | `ended`: whoever was heard before a drained end was answered                         |
 | timers  | `_take`: armed, due, once; `overdue`: fired at all                                   |
+| redact  | `_is_a_copy`: an event loses what was ordered, and no more; `now`: and that it does   |
 
 Not here: the subscriber (6, `subscriber.py`), files (`archive_check.py`).
 """
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+from itertools import combinations
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import msgspec
 
 from protocol.codec import encode_request
 from protocol.commands import Write
+from protocol.erasure import erased, gone_from
 from protocol.errors import CommandError, InternalError, UnavailableError
-from protocol.events import CommittedEvent, DamagedEventError, NewEvent
+from protocol.events import GENESIS, CommittedEvent, DamagedEventError, NewEvent, next_log_hash
 from protocol.record import ReplayError
+from protocol.redaction import REASON
 from protocol.replies import GetResult, TransitionResult
 from protocol.snapshots import StateSnapshot, apply, encode_snapshot
 from protocol.timers import seconds_between
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
     from protocol.commands import AnyRequest
 
 Key = tuple[str, str]  # Manifest id, command id.
+PERSONAL: Final = "data of "  # How a text begins that names its command, and so is there once.
 
 
 class Body:
@@ -70,6 +76,7 @@ class Model:
         self.counts: dict[str, int] = {}
         self._by_command: dict[Key, CommittedEvent] = {}
         self._told: dict[str, Told] = {}
+        self._ordered: dict[tuple[str, int], list[tuple[str, ...]]] = {}  # By id and version.
 
     def count(self, what: str) -> None:
         """Count something that happened, for the summary."""
@@ -93,9 +100,6 @@ class Model:
     def started(self, lines: list[bytes]) -> None:
         """The daemon started, and these are its events."""
         self.world.note("started with", len(lines), "of", len(self.lines), len(self.in_doubt))
-        for seq, (line, found) in enumerate(zip(self.lines, lines, strict=False), 1):
-            if line != found:
-                raise self.world.violated(f"1: seq {seq} came back with other bytes: {found!r}")
         if len(lines) < len(self.lines):
             raise self.world.violated(
                 f"1: {len(self.lines)} events were told, {len(lines)} came back"
@@ -103,6 +107,11 @@ class Model:
         for line in lines[len(self.lines) :]:
             self.count("came through in doubt")
             self._take(line, "found at the start")
+        for event, found in zip(self.events, lines, strict=True):
+            if not self._is_a_copy(event, found):
+                raise self.world.violated(
+                    f"1: seq {event.seq} came back with other bytes: {found!r}"
+                )
         self.in_doubt.clear()
 
     def _take(self, line: bytes, how: str) -> None:
@@ -127,6 +136,37 @@ class Model:
             raise self.world.violated(f"5: seq {seq} does not follow: {error}") from error
         self.lines.append(line)
         self.events.append(event)
+        redacts = core.redacts
+        if redacts is not None:
+            self.count("redactions")
+            self._ordered.setdefault((core.manifest_id, redacts.version), []).append(redacts.fields)
+
+    def _is_a_copy(self, event: CommittedEvent, line: bytes) -> bool:
+        """Tell whether `line` is that event, whole or without some of what was to be taken out."""
+        if line == event.line:
+            return True
+        orders = self._ordered.get((event.core.manifest_id, event.core.version), [])
+        return any(
+            line == erased(event, {field for fields in carried_out for field in fields}).line
+            for count in range(1, len(orders) + 1)
+            for carried_out in combinations(orders, count)
+        )
+
+    def now(self, event: CommittedEvent) -> bytes:
+        """Return the line of an event once everything is taken out that was ordered."""
+        orders = self._ordered.get((event.core.manifest_id, event.core.version), [])
+        return erased(event, {field for fields in orders for field in fields}).line
+
+    def redacted_texts(self) -> list[bytes]:
+        """Return what is to be in no file any more: texts of events that lost them."""
+        gone = [
+            event.payload.reason
+            for event in self.events
+            if event.payload is not None
+            and event.payload.reason is not None
+            and REASON in gone_from(CommittedEvent.read(self.now(event)).payload)
+        ]
+        return [b'"%b"' % text.encode() for text in gone if text.startswith(PERSONAL)]
 
     def _check_asked(self, event: CommittedEvent) -> None:
         core = event.core
@@ -211,7 +251,7 @@ class Model:
 
     def seen(self, seq: int, line: bytes, how: str) -> None:
         """Somebody was shown the bytes of an event."""
-        if self._event(seq, how).line != line:
+        if not self._is_a_copy(self._event(seq, how), line):
             raise self.world.violated(f"1: {how} seq {seq} with other bytes")
 
     def _event(self, seq: int, how: str) -> CommittedEvent:
@@ -220,6 +260,17 @@ class Model:
                 f"2: {how} seq {seq}; the last one published is {len(self.lines)}"
             )
         return self.events[seq - 1]
+
+    def backed_up(self, seq: int, log_hash: object, lines: list[bytes]) -> None:
+        """Somebody has a backup of everything up to `seq`, page after page."""
+        self.count("backups")
+        chained = GENESIS.encode()
+        for number, line in enumerate(lines, 1):
+            self.seen(number, line, "a backup holds")
+            event = self.events[number - 1]
+            chained = next_log_hash(chained, event.seq, event.hash)
+        if log_hash != chained.decode():
+            raise self.world.violated(f"3: a backup up to seq {seq} says log_hash {log_hash}")
 
     def loaded(self, manifest_id: str, state: StateSnapshot | None) -> None:
         """The store came to this state of a manifest."""

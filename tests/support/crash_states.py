@@ -33,6 +33,11 @@ class DiskState(NamedTuple):
     asked: int = 0
     acknowledged: int = 0
 
+    @property
+    def key(self) -> int:
+        """The same for equal states in one process, and in all likelihood for no others."""
+        return hash((self.folders, frozenset(self.files.items()), self.asked, self.acknowledged))
+
 
 class Operation(NamedTuple):
     """One thing that a file system was asked to do, or (`asked`, `acknowledged`) that clients saw.
@@ -195,9 +200,8 @@ def crash_states(
     seen: set[int] = set()
     for operation in (*disk.operations, None):
         for state in _states(model, random, states_max):
-            key = hash((state.folders, frozenset(state.files.items()), *state[2:]))
-            if key not in seen:
-                seen.add(key)
+            if state.key not in seen:
+                seen.add(state.key)
                 yield state
         if operation is not None:
             model.take(operation)

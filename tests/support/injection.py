@@ -7,6 +7,7 @@ Promise:  only calls on the named paths count (imports of Python do not); strace
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -35,6 +36,20 @@ class Injection(NamedTuple):
         when = f"when={self.at}{'+' if self.is_persistent else ''}"
         inject = f"inject={self.call}:{self.fault}:{when}"
         return [*command, "-e", f"trace={self.call}", "-e", inject]
+
+
+def counted(trace: str, calls: Iterable[str]) -> dict[str, int]:
+    """Return how often each of `calls` is made by the thread that makes it most often.
+
+    `trace` is of `strace -f`; strace counts the calls of each thread alone.
+    """
+    made = Counter(re.findall(r"^(\d+) +(\w+)\(", trace, re.MULTILINE))
+    return {
+        call: max(
+            (n for (_, name), n in made.items() if re.search(call.lstrip("/"), name)), default=0
+        )
+        for call in calls
+    }
 
 
 class Failed(NamedTuple):

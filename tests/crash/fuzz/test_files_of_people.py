@@ -23,6 +23,7 @@ from protocol.lifecycle.xstate import XStateError
 from protocol.lifecycle.xstate_export import export_xstate
 from protocol.lifecycle.xstate_import import import_xstate
 from protocol.statechart.kernel import start
+from tests.support.effort import rounds, tally
 from tests.support.fuzzing import EXAMPLES_OF_A_ROUND, damaged, fuzz
 
 CONFIGURATION = b"""[daemon]
@@ -141,10 +142,13 @@ CASES: dict[str, tuple[Holds, st.SearchStrategy[Any]]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_file_that_somebody_wrote_badly_is_read_or_refused(case: str) -> None:
-    fuzz(*CASES[case], examples=60)
+    for random in rounds(1):
+        fuzz(*CASES[case], examples=60, seed=random.getrandbits(32))
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("case", CASES)
-def test_thousands_of_badly_written_files_are_read_or_refused(case: str) -> None:
-    fuzz(*CASES[case], examples=EXAMPLES_OF_A_ROUND, rounds=5)
+def test_thousands_of_badly_written_files_are_read_or_refused() -> None:
+    for random in rounds(len(CASES)):
+        case = random.choice(list(CASES))
+        fuzz(*CASES[case], examples=EXAMPLES_OF_A_ROUND, seed=random.getrandbits(32))
+        tally("fuzzed files", EXAMPLES_OF_A_ROUND)

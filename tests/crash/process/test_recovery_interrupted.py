@@ -15,8 +15,10 @@ import pytest
 from daemon.journal.batch import encode_batch
 from protocol.events import CommittedEvent
 from tests.support.crash_daemon import CrashDaemon, DaemonEndedError
-from tests.support.doctoring import at
+from tests.support.doctoring import at as moved_to
+from tests.support.effort import portion
 from tests.support.evidence import Evidence
+from tests.support.injection import counted
 from tests.support.load import Load
 from tests.support.store_check import read_journal
 from tests.support.wire_check import check_restarted
@@ -56,7 +58,7 @@ def tear(directory: Path) -> None:
     """Append a batch that nobody was told of and that the crash cut short."""
     journal = read_journal(directory)
     last = len(journal.events)
-    event = CommittedEvent.read(at(journal.events[-1].line, last + 1))
+    event = CommittedEvent.read(moved_to(journal.events[-1].line, last + 1))
     batch = encode_batch([event], journal.log_hashes[last].encode())
     (segment,) = (directory / "journal").glob("*.jsonl")
     with segment.open("ab") as file:
@@ -79,11 +81,15 @@ def touched_by_recovery(directory: Path) -> tuple[str, ...]:
     return (*names, *(f"{name}.tmp" for name in names))
 
 
+def among(directory: Path, paths: tuple[str, ...]) -> list[str]:
+    """Return the words with which strace looks at these paths alone."""
+    return [word for path in paths for word in ("-P", str(directory / path))]
+
+
 def start_killed(daemon: CrashDaemon, paths: tuple[str, ...], call: str, number: int) -> bool:
     """Start the daemon, to be killed at the `number`-th `call`; return whether it got through."""
     # Without --seccomp-bpf: with it strace 6.1 counts calls and injects nothing.
-    wrapper = ["strace", "-D", "-f", "-qq", "-o", "/dev/null"]
-    wrapper += [word for path in paths for word in ("-P", str(daemon.data_dir / path))]
+    wrapper = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", *among(daemon.data_dir, paths)]
     wrapper += ["-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}"]
     try:
         daemon.start(wrapper)
@@ -113,22 +119,33 @@ def test_recovery_that_is_killed_ever_later_gets_through(
         daemon.stop()
 
 
+@pytest.fixture(scope="module")
+def points(crashed: Crashed, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, int]]:
+    """Return each call that an undisturbed recovery makes, by its number."""
+    folder = tmp_path_factory.mktemp("traced")
+    directory, trace = shutil.copytree(crashed.directory, folder / "s"), folder / "trace"
+    wrapper = ["strace", "-D", "-f", "-qq", "-o", str(trace), *among(directory, crashed.paths)]
+    with CrashDaemon(directory) as daemon:
+        daemon.start([*wrapper, "-e", f"trace={','.join(CALLS)}"])
+        daemon.stop()
+    made = counted(trace.read_text(), CALLS)
+    return [(call, at) for call in CALLS for at in range(1, made[call] + 1)]
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("call", CALLS)
-def test_recovery_may_be_killed_at_any_call(crashed: Crashed, call: str, tmp_path: Path) -> None:
+def test_recovery_may_be_killed_at_any_call(
+    crashed: Crashed, points: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    assert len(points) > len(CALLS) * POINTS_MIN
     directory = tmp_path / "s"
-    through = False
-    for point in range(1, POINTS_MAX):
+    for call, at in portion(points, 10, "kill points of a start"):
         shutil.copytree(crashed.directory, directory)
         with CrashDaemon(directory) as daemon:
-            through = start_killed(daemon, crashed.paths, call, point)
+            start_killed(daemon, crashed.paths, call, at)
             daemon.start()
 
             findings = check_restarted(daemon, deepcopy(crashed.evidence))
 
-            assert not findings, (call, point, findings[:20])
+            assert not findings, (call, at, findings[:20])
             daemon.stop()
         shutil.rmtree(directory)
-        if through:
-            break
-    assert through, "recovery does not end"

@@ -18,7 +18,7 @@ from protocol.errors import CorruptError
 from tests.support.crash_states import DiskState, RecordingDisk, crash_states
 from tests.support.damage_check import Case
 from tests.support.damages import Damage, some
-from tests.support.effort import is_torture, rounds, tally
+from tests.support.effort import rounds, tally
 from tests.support.small_store import DATA, EVENTS, Contents, make_small, read_all_of
 
 STATES_AT_ONE_MOMENT = 6
@@ -95,8 +95,7 @@ def test_a_mending_that_loses_its_power_is_done_by_the_next_start() -> None:
 @pytest.mark.long
 def test_many_mendings_that_lose_their_power_are_done_by_the_next_start() -> None:
     for random in rounds(2):
-        least = 500 if is_torture() else 2_000
-        assert asyncio.run(interrupt_some(random, flips=4, others=3, states=25)) > least
+        assert asyncio.run(interrupt_some(random, flips=1, others=1, states=10)) > 200
 
 
 @pytest.mark.parametrize("kind", ["sync", "sync_directory"])

@@ -8,8 +8,16 @@ import pytest
 import uvloop
 
 # A deadline per example would fail on a busy machine and nowhere else.
-hypothesis.settings.register_profile("manifestd", deadline=None, print_blob=True)
-hypothesis.settings.load_profile("manifestd")
+hypothesis.settings.register_profile("long", deadline=None, print_blob=True, max_examples=300)
+hypothesis.settings.register_profile(
+    "short", hypothesis.settings.get_profile("long"), max_examples=40
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw fewer examples, new ones every time, where the long tests are left out."""
+    is_short = config.option.markexpr == "not long"
+    hypothesis.settings.load_profile("short" if is_short else "long")
 
 
 # They run the same code thousands of times, in processes of their own too: measured, they would

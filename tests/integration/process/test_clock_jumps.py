@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import zmq
 
 from tests.support.daemon_process import ANSWER_S, DaemonProcess, short_folder
@@ -102,6 +103,7 @@ def test_jumps_change_timestamps_and_nothing_else() -> None:
             assert daemon.stop() == 0
 
 
+@pytest.mark.no_cover  # What it runs is covered elsewhere; measured, it takes several times as long.
 def test_a_timer_is_neither_lost_nor_repeated_by_jumps() -> None:
     with short_folder() as folder:
         clock = ShiftedClock(folder)

@@ -8,9 +8,19 @@ import pytest
 import uvloop
 
 # A deadline per example would fail on a busy machine and nowhere else.
-hypothesis.settings.register_profile("manifestd", deadline=None, print_blob=True)
-hypothesis.settings.load_profile("manifestd")
+hypothesis.settings.register_profile("long", deadline=None, print_blob=True, max_examples=300)
+hypothesis.settings.register_profile(
+    "short", hypothesis.settings.get_profile("long"), max_examples=40
+)
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw fewer examples, new ones every time, where the long tests are left out."""
+    is_short = config.option.markexpr == "not long"
+    hypothesis.settings.load_profile("short" if is_short else "long")
+
+
+LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
 # They run the same code thousands of times, in processes of their own too: measured, they would
 # take many times as long and cover nothing that the others do not.
@@ -19,10 +29,21 @@ MEASURED = {"test_command_line.py", "test_lifecycle_verbs.py", "test_backup.py",
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Take those tests out of the measurement of coverage."""
+    """Take those tests out of the measurement of coverage.
+
+    Likewise the tests of properties, which repeat themselves, and the second run of an async test:
+    on asyncio it goes through the lines that it went through on uvloop.
+    """
     for item in items:
-        if UNMEASURED & {*item.path.parts} and item.path.name not in MEASURED:
+        is_ours = UNMEASURED & {*item.path.parts} and item.path.name not in MEASURED
+        is_property = getattr(getattr(item, "function", None), "is_hypothesis_test", False)
+        if is_ours or is_property or LOOPS["asyncio"] in _parameters(item):
             item.add_marker("no_cover")
+
+
+def _parameters(item: pytest.Item) -> list[object]:
+    """Return the values of the parameters with which a test runs."""
+    return [*item.callspec.params.values()] if hasattr(item, "callspec") else []
 
 
 @pytest.fixture(autouse=True)
@@ -40,5 +61,4 @@ def pytest_asyncio_loop_factories(
 
     Crash tests are about the disk, and long: they run on the daemon's loop alone.
     """
-    loops = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
-    return {"uvloop": loops["uvloop"]} if "crash" in item.path.parts else loops
+    return {"uvloop": LOOPS["uvloop"]} if "crash" in item.path.parts else LOOPS

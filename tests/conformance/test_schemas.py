@@ -12,6 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -281,8 +282,9 @@ def test_verdict_on_every_shared_manifest_is_the_official_one(kind: str) -> None
 
 
 @needs_data
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", OFFICIAL)
-def test_verdict_on_every_mutation_of_a_valid_manifest_is_the_official_one(kind: str) -> None:
+def test_verdict_on_mutations_of_valid_manifests_is_the_official_one(kind: str, every: int) -> None:
     ours, theirs = compiled(kind), official(kind)
     known = vocabulary(official_schema(kind))
     valid = [
@@ -295,7 +297,7 @@ def test_verdict_on_every_mutation_of_a_valid_manifest_is_the_official_one(kind:
     stricter = set[tuple[str, str]]()
 
     for document in valid:
-        for mutation in mutations(document, known):
+        for mutation in islice(mutations(document, known), 0, None, every):
             verdict = theirs.is_valid(mutation)
             verdicts[verdict] += 1
             if ours.is_valid(mutation) != verdict:
@@ -304,7 +306,7 @@ def test_verdict_on_every_mutation_of_a_valid_manifest_is_the_official_one(kind:
                 differing.extend([] if rows else [json.dumps(mutation)])
 
     assert differing == []
-    assert min(verdicts[True], verdicts[False]) > MUTATIONS_MIN
+    assert min(verdicts[True], verdicts[False]) > MUTATIONS_MIN / every
     rows_of_kind = STRICTER if kind == "mcp-server" else {}
     assert stricter == {
         (where, value) for where, values in rows_of_kind.items() for value in values

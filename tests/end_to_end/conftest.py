@@ -8,6 +8,21 @@ from tests.support.manifestctl_process import Run, runner
 __all__ = ["daemon", "run"]
 
 
+@pytest.fixture(autouse=True)
+def unmeasured_daemon(
+    request: pytest.FixtureRequest,
+    unmeasured_processes: None,  # noqa: ARG001 - comes first
+) -> None:
+    """Start `daemon` unmeasured: daemons are measured in tests/integration, manifestctl here.
+
+    Measured, either needs twice the time to start.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        if "daemon" in request.fixturenames:
+            request.getfixturevalue("daemon")
+
+
 @pytest.fixture
 def run(daemon: Daemon) -> Run:
     """Return `run(verb, argument, ..., status=0, text="standard input")`, for the daemon."""

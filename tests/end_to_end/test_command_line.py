@@ -4,6 +4,7 @@ import os
 import pty
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -11,11 +12,32 @@ import pytest
 
 from manifestctl.testing import Daemon
 from manifestctl.verbs import SUMMARIES
-from tests.support.manifestctl_process import PROGRAM, TIMEOUT_S, Run
+from tests.support.manifestctl_process import PROGRAM, TIMEOUT_S, Run, runner
 
 ECHO = "echo@1.0.0"
 DOCUMENT = '{"name": "echo", "version": "1.0.0"}'
 NOBODY = ["--commands", "ipc:///nobody/commands", "--timeout", "0.2"]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """Run one daemon with a draft in it for the tests that change nothing."""
+    running = Daemon(tmp_path_factory.mktemp("shared") / "store")
+    try:
+        running.start()
+        with running.client() as client:
+            client.create(msgspec.json.decode(DOCUMENT), kind="agent")
+        yield running
+        with running.client() as client:
+            assert client.feed().last_seq == 1, "a test that shares its daemon changed something"
+    finally:
+        running.close()
+
+
+@pytest.fixture
+def ask(shared: Daemon) -> Run:
+    """Return `run` for the shared daemon."""
+    return runner(shared.environ)
 
 
 @pytest.fixture
@@ -76,15 +98,15 @@ def test_get_shows_now_the_past_and_the_document(run: Run, echo: str) -> None:
     assert run("get", echo, "--document").stdout == '{"n":1,"name":"echo","version":"1.0.0"}\n'
 
 
-def test_lists_and_histories_in_every_format(run: Run, echo: str) -> None:
-    assert run("list").stdout.split()[:2] == ["MANIFEST", "KIND"]
-    assert msgspec.json.decode(run("list", "-o", "json").stdout)[0]["manifest_id"] == echo
-    assert run("list", "--limit", "0", "-o", "name").stdout == ""
-    line = run("history", echo, "-o", "ndjson").stdout
-    assert msgspec.json.decode(run("history", echo, "-o", "json").stdout) == [
+def test_lists_and_histories_in_every_format(ask: Run) -> None:
+    assert ask("list").stdout.split()[:2] == ["MANIFEST", "KIND"]
+    assert msgspec.json.decode(ask("list", "-o", "json").stdout)[0]["manifest_id"] == ECHO
+    assert ask("list", "--limit", "0", "-o", "name").stdout == ""
+    line = ask("history", ECHO, "-o", "ndjson").stdout
+    assert msgspec.json.decode(ask("history", ECHO, "-o", "json").stdout) == [
         msgspec.json.decode(line)
     ]
-    assert run("history", echo, "--after-version", "1", "-o", "name").stdout == ""
+    assert ask("history", ECHO, "--after-version", "1", "-o", "name").stdout == ""
 
 
 def test_explain_says_who_may_what_and_why_not(run: Run, echo: str) -> None:
@@ -97,24 +119,24 @@ def test_explain_says_who_may_what_and_why_not(run: Run, echo: str) -> None:
     assert msgspec.json.decode(run("explain", echo, "-o", "json").stdout)["state"] == "REVIEWED"
 
 
-def test_a_lifecycle_is_shown_and_drawn_with_its_manifests(run: Run, echo: str) -> None:
-    shown = run("lifecycle", "show").stdout
+def test_a_lifecycle_is_shown_and_drawn_with_its_manifests(ask: Run) -> None:
+    shown = ask("lifecycle", "show").stdout
     assert "lifecycle  manifest@1" in shown
     assert "DRAFT  1  on submit_for_review" in shown
-    assert "DRAFT (1)" in run("lifecycle", "diagram").stdout
-    assert run("lifecycle", "diagram", echo, "--format", "mermaid").stdout.startswith(
+    assert "DRAFT (1)" in ask("lifecycle", "diagram").stdout
+    assert ask("lifecycle", "diagram", ECHO, "--format", "mermaid").stdout.startswith(
         "stateDiagram"
     )
-    data = msgspec.json.decode(run("lifecycle", "show", "-o", "json").stdout)
+    data = msgspec.json.decode(ask("lifecycle", "show", "-o", "json").stdout)
     assert data["definition"]["initial"] == "DRAFT"
-    listed = msgspec.json.decode(run("lifecycle", "list", "-o", "json").stdout)
+    listed = msgspec.json.decode(ask("lifecycle", "list", "-o", "json").stdout)
     assert {"lifecycle": "manifest@1", "is_default": True, "counts": {"DRAFT": 1}} in listed
 
 
-def test_the_daemon_tells_of_itself(run: Run) -> None:
-    assert "last seq" in run("status").stdout
-    assert run("health", "-o", "name").stdout == "ok\n"
-    assert run("whoami", "--as", "bob", "-o", "name").stdout == "bob\n"
+def test_the_daemon_tells_of_itself(ask: Run) -> None:
+    assert "last seq" in ask("status").stdout
+    assert ask("health", "-o", "name").stdout == "ok\n"
+    assert ask("whoami", "--as", "bob", "-o", "name").stdout == "bob\n"
 
 
 def test_a_dry_run_changes_nothing_and_a_repeat_is_done_once(run: Run, echo: str) -> None:
@@ -145,25 +167,24 @@ def test_a_dry_run_changes_nothing_and_a_repeat_is_done_once(run: Run, echo: str
     ],
 )
 def test_the_exit_status_says_what_sort_of_error(
-    run: Run, echo: str, status: int, arguments: list[str], said: str
+    ask: Run, status: int, arguments: list[str], said: str
 ) -> None:
-    assert echo == ECHO
-    done = run(*arguments, status=status, text=DOCUMENT)
+    done = ask(*arguments, status=status, text=DOCUMENT)
 
     assert done.stdout == ""
     assert done.stderr.startswith("error: ")
     assert said in done.stderr
 
 
-def test_yaml_is_recognised_and_refused(run: Run, tmp_path: Path) -> None:
+def test_yaml_is_recognised_and_refused(ask: Run, tmp_path: Path) -> None:
     file = tmp_path / "echo.yaml"
     file.write_text("name: echo\n")
 
-    assert "only JSON is taken" in run("create", str(file), status=6).stderr
+    assert "only JSON is taken" in ask("create", str(file), status=6).stderr
 
 
-def test_an_error_for_programs_is_json(run: Run) -> None:
-    body = msgspec.json.decode(run("get", "nobody", "-o", "json", status=3).stderr)
+def test_an_error_for_programs_is_json(ask: Run) -> None:
+    body = msgspec.json.decode(ask("get", "nobody", "-o", "json", status=3).stderr)
 
     assert (body["code"], body["details"]) == ("NOT_FOUND", {"manifest_id": "nobody"})
 
@@ -331,13 +352,13 @@ def test_wait_ends_when_the_state_is_reached(daemon: Daemon, run: Run, echo: str
     assert said == f"{echo} is REVIEWED, version 3\n".encode()
 
 
-def test_wait_tells_at_once_what_never_comes(run: Run, echo: str) -> None:
-    assert run("wait", echo, "--state", "DRAFT", "-o", "name").stdout == f"{echo}\n"
-    late = run("wait", echo, "--state", "APPROVED", "--timeout", "0.5", status=8)
+def test_wait_tells_at_once_what_never_comes(ask: Run) -> None:
+    assert ask("wait", ECHO, "--state", "DRAFT", "-o", "name").stdout == f"{ECHO}\n"
+    late = ask("wait", ECHO, "--state", "APPROVED", "--timeout", "0.5", status=8)
     assert "is DRAFT after 0.5 s" in late.stderr
-    misspelt = run("wait", echo, "--state", "APROVED", status=2)
+    misspelt = ask("wait", ECHO, "--state", "APROVED", status=2)
     assert "did you mean APPROVED?" in misspelt.stderr
-    run("wait", "nobody", "--state", "DRAFT", status=3)
+    ask("wait", "nobody", "--state", "DRAFT", status=3)
 
 
 def test_every_verb_is_run_here_or_beside_here() -> None:

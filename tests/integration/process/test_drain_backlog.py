@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 import zmq
 
 from tests.support.daemon_process import ANSWER_S, STOP_S, DaemonProcess, Socket, short_folder
@@ -55,6 +56,7 @@ def repeated(again: Socket) -> dict[str, bool]:
     return replayed
 
 
+@pytest.mark.no_cover  # What it runs is covered elsewhere; measured, it takes several times as long.
 def test_every_command_under_way_at_the_end_is_wholly_done_or_not_at_all() -> None:
     with short_folder() as folder, DaemonProcess(folder) as daemon:
         daemon.start()

@@ -3,6 +3,7 @@
 import json
 import time
 
+import pytest
 import zmq
 
 from tests.support.daemon_process import ANSWER_S, DaemonProcess, short_folder
@@ -95,6 +96,7 @@ def test_verify_tells_when_it_begins_and_how_it_ends(daemon: DaemonProcess) -> N
     assert json.loads(body)["metadata"]["manifests"] == result["manifests"]
 
 
+@pytest.mark.no_cover  # What it runs is covered elsewhere; measured, it takes several times as long.
 def test_a_subscriber_that_does_not_read_loses_events_and_harms_nobody() -> None:
     with short_folder() as folder, DaemonProcess(folder) as daemon:
         daemon.start()

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.engine import Engine
@@ -110,7 +110,6 @@ class Nonsense(Request, tag="nonsense"):
     pass
 
 
-@settings(max_examples=150)
 @given(
     st.lists(
         st.tuples(

@@ -154,6 +154,7 @@ async def whole_story(clock: VirtualClock) -> MemoryDisk:
         return house.store.disk
 
 
+@pytest.mark.no_cover  # What it runs is covered elsewhere; measured, it takes several times as long.
 @pytest.mark.parametrize("later_s", [0, 30 * HOUR_S])
 async def test_a_restart_at_any_moment_leads_where_an_undisturbed_run_leads(later_s: int) -> None:
     clock = VirtualClock()

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.commands import Write
@@ -175,7 +175,6 @@ async def _play(script: list[tuple[int, int]]) -> House:
         return house
 
 
-@settings(max_examples=300)
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 2)), max_size=25))
 def test_nothing_is_registered_that_only_its_contributors_approved(
     script: list[tuple[int, int]],

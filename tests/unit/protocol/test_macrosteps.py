@@ -64,7 +64,7 @@ def assert_same(chart: Chart, result: Macrostep, reference: Reference) -> None:
     assert result.is_done is not reference.running
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(charts_and_events)
 def test_every_macrostep_is_that_of_appendix_d(drawn: tuple[StateForm, list[str]]) -> None:
     form, events = drawn

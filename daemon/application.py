@@ -22,6 +22,7 @@ from actors.ports import LifecycleChangedError
 from actors.rules import Rules
 from actors.turns import Turns
 from daemon.admission import Admission, Bounds
+from daemon.archive.identity import refuse_strangers
 from daemon.archive.opening import LOCK_NAME
 from daemon.backup import Backups
 from daemon.configuration import Configuration, impersonators, rate_limit, store_settings
@@ -136,9 +137,14 @@ class Application:
         return 0
 
     def _refuse_if_locked(self) -> None:
-        """Look for another daemon before anything is bound; `FileStore.open` makes sure."""
+        """Look for another daemon, or other files, before anything is bound or made in there.
+
+        `FileStore.open` makes sure.
+        """
         disk = OperatingSystemDisk()
         try:
+            if LOCK_NAME not in (names := disk.list_names(self._directory)):
+                refuse_strangers(self._directory, names)
             disk.unlock(disk.lock(self._directory / LOCK_NAME))
         except BlockingIOError as error:
             raise StoreLockedError(self._directory) from error

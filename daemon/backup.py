@@ -5,7 +5,9 @@
 
 Promise:  the events up to S are immutable but for redaction, so pages read later are still of S.
           Each page is one read in a worker thread; a backup costs the loop what its pages do as a
-          feed. A page asked for again is answered again, also after a restart.
+          feed. A page asked for again is answered again, also after a restart. At most `BACKUPS_MAX`
+          are under way; one more has to wait: after retention, to take its place would have every
+          page of each of them open every log anew.
 Assume:   a client asks for one page after another.
 Not here: the file, and its check as a whole (`protocol.backup`, `manifestctl`). The daemon writes
           none: a path that a client names would be opened with the daemon's rights.
@@ -28,6 +30,7 @@ from protocol.errors import (
     CommandError,
     CorruptError,
     HistoryCompactedError,
+    OverloadedError,
     UnavailableError,
 )
 from protocol.events import CommittedEvent
@@ -37,15 +40,18 @@ from protocol.replies import BackupResult
 
 BACKUP: Final = "backup"
 STAGES: Final = ("events",)
-BACKUPS_MAX: Final = 4  # Followed at once. One more: the eldest is followed no longer, and goes on.
+BACKUPS_MAX: Final = 4  # At once; each holds a place in every log.
+IDLE_NS: Final = 10 * 10**9  # Then a client is taken to be gone, and its place may go to another.
+RETRY_AFTER_MS: Final = 2000
 
 
 class _Followed:
     """One backup under way: its progress, and its place in the archive."""
 
-    def __init__(self, reporter: ProgressReporter, archive: OrderedArchive) -> None:
+    def __init__(self, reporter: ProgressReporter, archive: OrderedArchive, now_ns: int) -> None:
         self.reporter = reporter
         self.archive = archive
+        self.used_ns = now_ns
 
 
 class Backups:
@@ -99,6 +105,8 @@ class Backups:
 
     async def _page(self, request: Backup, upto_seq: int) -> BackupResult:
         followed = self._followed.get(request.token) or self._follow(request.token, upto_seq)
+        followed.used_ns = self._clock.monotonic_ns()
+        self._followed.move_to_end(request.token)
         after_seq = request.after_seq
         limit = min(request.limit, upto_seq - after_seq)
         try:
@@ -137,12 +145,22 @@ class Backups:
             raise UnavailableError(message) from unread
 
     def _follow(self, token: str, seq: int) -> _Followed:
+        now_ns = self._clock.monotonic_ns()
+        self._followed.pop(token, None)
+        if len(self._followed) >= BACKUPS_MAX:
+            self._give_up_idle(now_ns)
         reporter = ProgressReporter(self._sink, self._clock)
-        followed = _Followed(reporter, OrderedArchive(self._disk, self._directory))
+        followed = _Followed(reporter, OrderedArchive(self._disk, self._directory), now_ns)
         self._followed[token] = followed
         reporter.start(BACKUP, STAGES, token=token, seq=seq)
         reporter.stage(STAGES[0])
-        while len(self._followed) > BACKUPS_MAX:
-            _, eldest = self._followed.popitem(last=False)
-            eldest.reporter.error("too many backups at once: this one is followed no longer")
         return followed
+
+    def _give_up_idle(self, now_ns: int) -> None:
+        """Take its place from whoever was silent longest; `OverloadedError` where nobody is."""
+        token, eldest = next(iter(self._followed.items()))
+        if now_ns - eldest.used_ns < IDLE_NS:
+            what = "the table of backups under way"
+            raise OverloadedError.full(what, limit=BACKUPS_MAX, retry_after_ms=RETRY_AFTER_MS)
+        del self._followed[token]
+        eldest.reporter.error("nobody asked for its next page")

@@ -6,6 +6,7 @@ Promise:  it is written once, durably, before anything else in the directory. A 
 
 import time
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -37,6 +38,31 @@ class StoreIdentity(NamedTuple):
         return seal(members)
 
 
+def refuse_unfinished(data_directory: Path, names: Collection[str]) -> None:
+    """Raise `ConfigurationError` if `names` are what a restore left that was not finished."""
+    if RESTORING_NAME in names and IDENTITY_NAME not in names:
+        message = (
+            f"the restore into {data_directory} was not finished; run the same manifestd restore "
+            "(or import) again, and it begins anew"
+        )
+        raise ConfigurationError(message)
+
+
+def refuse_strangers(data_directory: Path, names: Collection[str]) -> None:
+    """Refuse a directory that is no store, and not empty; before a lock is made in it, too.
+
+    Raises:
+        DamagedStoreError: `store.json` is missing beside other files.
+        ConfigurationError: a restore into the directory was not finished.
+    """
+    if IDENTITY_NAME in names:
+        return
+    refuse_unfinished(data_directory, names)
+    if found := sorted(set(names) - _BEFORE_A_STORE):
+        reason = f"it is missing, but the directory is not empty ({', '.join(found[:3])})"
+        raise DamagedStoreError(data_directory / IDENTITY_NAME, reason)
+
+
 def open_identity(disk: Disk, data_directory: Path) -> StoreIdentity:
     """Return the identity of the store in `data_directory`; an empty directory becomes a store.
 
@@ -48,15 +74,7 @@ def open_identity(disk: Disk, data_directory: Path) -> StoreIdentity:
     names = disk.list_names(data_directory)
     if IDENTITY_NAME in names:
         return _checked(path, disk.read(path))
-    if RESTORING_NAME in names:
-        message = (
-            f"the restore into {data_directory} was not finished; run the same manifestd restore "
-            "(or import) again, and it begins anew"
-        )
-        raise ConfigurationError(message)
-    if found := sorted(set(names) - _BEFORE_A_STORE):
-        reason = f"it is missing, but the directory is not empty ({', '.join(found[:3])})"
-        raise DamagedStoreError(path, reason)
+    refuse_strangers(data_directory, names)
     identity = StoreIdentity(str(uuid.uuid4()), timestamp(time.time_ns()))
     disk.write_durably(path, identity.encode())
     disk.sync_directory(data_directory.parent)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from daemon.archive.identity import IDENTITY_NAME
+from daemon.archive.identity import IDENTITY_NAME, refuse_unfinished
 from daemon.archive.opening import LOCK_NAME
 from daemon.errors import (
     UNUSABLE,
@@ -59,7 +59,8 @@ def locked_store(disk: Disk, data_directory: Path) -> Iterator[None]:
     """Hold the lock of an existing store; the lock's file is not made, so that nothing changes.
 
     Raises:
-        ConfigurationError: there is no store in `data_directory`, or it is not ours to read.
+        ConfigurationError: there is no store in `data_directory`, only a part of one that a restore
+            left, or it is not ours to read.
         StoreLockedError: a daemon works on it.
         DiskFailedError: the disk failed.
     """
@@ -68,6 +69,7 @@ def locked_store(disk: Disk, data_directory: Path) -> Iterator[None]:
     if not names:
         message = f"there is no store in {data_directory}; give the daemon's --data-dir"
         raise ConfigurationError(message)
+    refuse_unfinished(data_directory, names)
     if LOCK_NAME not in names:  # No daemon ever opened this copy.
         if IDENTITY_NAME not in names and "journal" not in names:
             message = f"{data_directory} is no store: it has neither {IDENTITY_NAME} nor journal/"

@@ -51,7 +51,7 @@ class EventTable:
 
     def hashes(self, last_seq: int) -> Iterator[tuple[int, str]] | None:
         """Return seq and hash from 1 to `last_seq`; None when one of them is missing."""
-        found = [self.get(seq) for seq in range(1, last_seq + 1)]
-        if None in found:
+        if any(self.get(seq) is None for seq in range(1, last_seq + 1)):
             return None
-        return ((seq, one[:HASH_SIZE].hex()) for seq, one in enumerate(found, 1) if one)
+        found = ((seq, self.get(seq)) for seq in range(1, last_seq + 1))  # One at a time.
+        return ((seq, one[:HASH_SIZE].hex()) for seq, one in found if one is not None)

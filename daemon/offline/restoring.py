@@ -213,16 +213,7 @@ class Restore:
 
     def _clear(self) -> None:
         """Refuse a directory that holds anything; clear what a killed restore left."""
-        names = set(self._disk.list_names(self._directory))
-        is_unfinished = RESTORING_NAME in names and IDENTITY_NAME not in names
-        found = sorted(names - _NO_CONTENT - set(MOVE_ORDER if is_unfinished else ()))
-        if found or (RESTORING_NAME in names and not is_unfinished):
-            message = (
-                f"{self._directory} is not empty ({', '.join(found[:3])}); nothing was touched. "
-                "Restore into a new directory"
-            )
-            raise ConfigurationError(message)
-        if not is_unfinished:
+        if not self._is_unfinished():
             return
         # Last the folder that says that the rest is ours.
         for name in (*MOVE_ORDER, RESTORING_NAME):
@@ -233,9 +224,24 @@ class Restore:
                 self._disk.remove(path)
             self._disk.sync_directory(self._directory)
 
+    def _is_unfinished(self) -> bool:
+        """Tell whether a restore was killed here; refuse a directory that holds anything else."""
+        names = set(self._disk.list_names(self._directory))
+        is_unfinished = RESTORING_NAME in names and IDENTITY_NAME not in names
+        found = sorted(names - _NO_CONTENT - set(MOVE_ORDER if is_unfinished else ()))
+        if found or (RESTORING_NAME in names and not is_unfinished):
+            message = (
+                f"{self._directory} is not empty ({', '.join(found[:3])}); nothing was touched. "
+                "Restore into a new directory"
+            )
+            raise ConfigurationError(message)
+        return is_unfinished
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         try:
+            if LOCK_NAME not in self._disk.list_names(self._directory):
+                self._is_unfinished()  # Not even a lock is made beside what is not ours.
             self._disk.make_directory(self._directory)
             lock = self._disk.lock(self._directory / LOCK_NAME)
         except BlockingIOError as error:

@@ -7,6 +7,7 @@ that was read; where somebody else was faster, it looks again.
 import sys
 from argparse import ArgumentParser
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -25,6 +26,7 @@ from protocol.errors import (
     NotFoundError,
     OptimisticLockError,
 )
+from protocol.limits import MESSAGE_SIZE_MAX
 from protocol.replies import GetResult, TransitionResult
 
 ATTEMPTS: Final = 3
@@ -87,7 +89,10 @@ def _apply_lines(session: Session) -> int:
         except OSError as error:
             message = f"cannot read {arguments.file}: {error.strerror}"
             raise UsageError(message) from error
-        for number, line in enumerate(file, 1):
+        # What is longer than any line of an export is read as two, and the first is refused.
+        for number, line in enumerate(iter(partial(file.readline, MESSAGE_SIZE_MAX), b""), 1):
+            if not line.strip():
+                continue
             try:
                 wanted = _wanted(line, arguments.kind, arguments.lifecycle)
                 if wanted.document == _REDACTED:

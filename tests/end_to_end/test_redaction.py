@@ -116,7 +116,7 @@ def test_apply_brings_a_redacted_document_back_and_bulk_leaves_it_out(
     command("redact", "gone@1.0.0", "--version", "1", "--force", "-m", "request 17")
     exported = command("export").stdout
 
-    said = command("apply", "--bulk", "-", text=exported)
+    said = command("apply", "--bulk", "-", text=f"{exported}\n\n")  # Edited by hand.
     command("apply", str(tmp_path / "gone"), "--kind", "agent")
 
     assert "the document of gone@1.0.0 was redacted; left out" in said.stderr

@@ -12,7 +12,7 @@ import pytest
 
 from daemon.archive.identity import StoreIdentity
 from daemon.archive.layout import Layout
-from daemon.backup import BACKUPS_MAX, Backups
+from daemon.backup import BACKUPS_MAX, IDLE_NS, Backups
 from daemon.errors import DaemonError
 from daemon.journal.disk import OperatingSystemDisk
 from daemon.journal.retention import Retention, SegmentRemover
@@ -20,7 +20,12 @@ from daemon.offline.building import StoreBuilder, UnsyncedDisk
 from daemon.settings import StoreSettings
 from daemon.store import FileStore
 from protocol.commands import Backup
-from protocol.errors import BadRequestError, CorruptError, HistoryCompactedError
+from protocol.errors import (
+    BadRequestError,
+    CorruptError,
+    HistoryCompactedError,
+    OverloadedError,
+)
 from protocol.events import CommittedEvent
 from protocol.progress import Clock, ProgressEvent
 from tests.support.events import Chain, committed
@@ -37,7 +42,8 @@ class Kept:
         self.layout = Layout(directory)
         self.progress: list[ProgressEvent] = []
         ticks = count(step=100_000_000)
-        clock = Clock(wall_ns=lambda: 0, monotonic_ns=lambda: next(ticks))
+        self.idle_ns = 0
+        clock = Clock(wall_ns=lambda: 0, monotonic_ns=lambda: next(ticks) + self.idle_ns)
         self.backups = Backups(store, OperatingSystemDisk(), directory, self.progress.append, clock)
         self.committed = committed
 
@@ -172,13 +178,35 @@ async def test_progress_begins_and_ends_once_and_never_goes_back(kept: Kept) -> 
     assert {event.operation for event in kept.progress} == {"backup"}
 
 
-async def test_one_backup_too_many_lets_the_eldest_go_on_unfollowed(kept: Kept) -> None:
-    for number in range(BACKUPS_MAX + 1):
+async def test_one_backup_too_many_has_to_wait_until_one_ends(kept: Kept) -> None:
+    for number in range(BACKUPS_MAX):
         await kept.backups.answer(Backup(token=f"{number:016x}"))
+    late = Backup(token="f" * 16)
+    with pytest.raises(OverloadedError):
+        await kept.backups.answer(late)
+    with pytest.raises(OverloadedError):  # A page of one that was never begun here, too.
+        await kept.backups.answer(Backup(token="e" * 16, upto_seq=4))
 
-    assert [one.type.value for one in kept.progress].count("error") == 1
-    page = await kept.backups.answer(Backup(token="0" * 16, upto_seq=4, limit=9))
-    assert len(page.events) == 4
+    first = await kept.backups.answer(Backup(token="0" * 16, upto_seq=4, limit=9))
+
+    assert len(first.events) == 4
+    assert (await kept.backups.answer(late)).seq
+
+
+async def test_a_backup_that_nobody_goes_on_with_loses_its_place(kept: Kept) -> None:
+    for number in range(BACKUPS_MAX):
+        await kept.backups.answer(Backup(token=f"{number:016x}"))
+    kept.idle_ns = IDLE_NS
+    used = Backup(token="0" * 16, after_seq=0, upto_seq=8, limit=1)
+    await kept.backups.answer(used)
+
+    for number in range(1, BACKUPS_MAX):
+        await kept.backups.answer(Backup(token=f"{number:016d}f"))
+
+    with pytest.raises(OverloadedError):
+        await kept.backups.answer(Backup(token="e" * 16))
+    assert (await kept.backups.answer(used)).events
+    assert [one.type.value for one in kept.progress].count("error") == BACKUPS_MAX - 1
 
 
 async def test_a_backup_of_what_is_not_there_yet_is_refused(kept: Kept) -> None:

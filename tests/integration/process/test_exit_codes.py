@@ -213,3 +213,18 @@ def test_a_lifecycle_that_changed_under_its_version_is_a_clear_refusal() -> None
     assert result.returncode == CONFIGURATION, result.stderr
     assert "manifest@1" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["restore", "/dev/null"], ["verify"], ["fsck", "--repair"]]
+)
+def test_nothing_is_made_in_a_directory_that_is_somebody_elses(
+    tmp_path: Path, command: list[str]
+) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"mine")
+
+    endpoints = [] if command else sockets(tmp_path.parent)
+    result = run_manifestd(*command, "--data-dir", str(tmp_path), *endpoints)
+
+    assert result.returncode in (CORRUPT, CONFIGURATION), result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]

@@ -293,3 +293,15 @@ def test_what_is_no_directory_is_no_store(tmp_path: Path, command: str) -> None:
     (tmp_path / "file").write_bytes(b"")
 
     assert main([command, "--data-dir", str(tmp_path / "file")]) == CONFIGURATION
+
+
+@pytest.mark.parametrize("arguments", [["verify"], ["fsck", "--repair"]])
+def test_what_a_killed_restore_left_is_no_damaged_store(
+    tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "s" / "restoring" / "journal").mkdir(parents=True)
+    (tmp_path / "s" / "lock").touch()
+
+    assert main([*arguments, "--data-dir", str(tmp_path / "s")]) == CONFIGURATION
+
+    assert "restore into" in capsys.readouterr().err

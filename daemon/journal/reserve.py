@@ -28,7 +28,7 @@ class Reserve:
 
     def ensure(self) -> bool:
         """Make the reserve where it is missing or short; False when there is no room for it."""
-        if self._held_bytes() >= self._size_bytes:
+        if self.held_bytes >= self._size_bytes:
             return True
         try:
             self._disk.allocate(self._path, self._size_bytes)
@@ -42,13 +42,15 @@ class Reserve:
 
     def release(self) -> bool:
         """Give the room back; False when there was no reserve to give."""
-        if self._held_bytes() == 0:
+        if self.held_bytes == 0:
             return False
         self._disk.remove(self._path)
         self._disk.sync_directory(self._directory)
         return True
 
-    def _held_bytes(self) -> int:
+    @property
+    def held_bytes(self) -> int:
+        """How much room the file holds now."""
         try:
             return self._disk.size(self._path)
         except FileNotFoundError:

@@ -10,7 +10,7 @@ from daemon.journal.disk import Disk, OperatingSystemDisk
 from daemon.offline.arguments import add_output, locked_store, offline_parser, say
 from daemon.offline.remedies import Remedies
 from daemon.offline.remedy import Lost, Mend, Remedy
-from daemon.offline.repairing import carry_out
+from daemon.offline.repairing import Repair
 from daemon.offline.verify import as_text, surveyed
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Check:
         self._disk = disk
         self._directory = data_directory
         self._repair = repair
+        self._gave_up_reserve = False
 
     def run(self) -> None:
         """Survey, plan, and with `repair` write, then survey again.
@@ -79,13 +80,17 @@ class Check:
         Raises:
             ConfigurationError: we may not; run it again as somebody who may.
             DiskFailedError: the disk failed; run it again.
+            NoRoomToRepairError: there is no room for the new files; nothing was changed.
         """
         try:
             if self._repair:  # A repair that was killed may have renamed and not synced.
                 self._disk.sync_filesystem(self._directory)
             self.survey = surveyed(self._disk, self._directory)
+            repair = Repair(self._disk, self._directory)
             for remedy in Remedies(self._disk, self._directory, self.survey).run():
-                self.outcomes.append(self._outcome(remedy))
+                self.outcomes.append(self._outcome(remedy, repair))
+            repair.finish()
+            self._gave_up_reserve = repair.gave_up_reserve
         except UNUSABLE as error:
             raise unusable(self._directory, error) from error
         except OSError as error:
@@ -122,6 +127,8 @@ class Check:
         report = self.survey.report
         lines = [finding.text() for finding in report.findings]
         lines += [outcome.text(done=self._repair) for outcome in self.outcomes]
+        if self._gave_up_reserve:
+            lines.append("note: journal/reserve gave its room; the next start makes it anew")
         if self.after is not None:
             return "\n".join([*lines, as_text(self.after)])
         lines += [f"note: {note}" for note in report.notes]
@@ -134,10 +141,10 @@ class Check:
             return f"{len(self.lost)} files cannot be rebuilt; --repair mends the others"
         return "everything can be rebuilt: keep a copy of the directory, then add --repair"
 
-    def _outcome(self, remedy: Remedy) -> Outcome:
+    def _outcome(self, remedy: Remedy, repair: Repair) -> Outcome:
         file = str(remedy.path.relative_to(self._directory))
         if isinstance(remedy, Lost):
             return Outcome(file=file, lost=remedy.reason)
         assert isinstance(remedy, Mend)
-        kept = carry_out(self._disk, self._directory, remedy) if self._repair else None
+        kept = repair.stage(remedy) if self._repair else None
         return Outcome(file=file, rebuilt_from=remedy.source, kept=kept)

@@ -4,7 +4,7 @@
 
 Promise:  each `Mend` is right by itself: a repair that ends after any of them leaves a store that
           the next one finishes, and that a daemon either opens rightly or refuses.
-Assume:   the survey is done, and nothing was changed since but what was yielded here.
+Assume:   the survey is done, and nothing was changed since.
 """
 
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ class Remedies:
         self._index_seq = 0 if survey.marks.index is None else survey.marks.index.seq
 
     def run(self) -> Iterator[Remedy]:
-        """Yield them, each to be carried out before the next is asked for, or not at all."""
+        """Yield them; they are to be carried out in this order, all of them or none."""
         yield from self._identity()
         yield from self._lifecycles()
         yield from self._redactions()

@@ -3,34 +3,16 @@
 import io
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from manifestctl.testing import Daemon
-from protocol.backup import lifecycle_line
-from protocol.lifecycle.registry import DEFAULT_LIFECYCLE, LifecycleRegistry
 from tests.support.daemon_process import environment
-from tests.support.events import Chain
+from tests.support.exported import LIFE, exported
 from tests.support.manifestctl_process import PROGRAM
 
-LIFE = (None, "REVIEWED", None, "APPROVED", "REGISTERED")
 RSS_GROWTH_BYTES_MAX = 160 << 20
-
-
-def synthetic(count: int) -> Iterator[bytes]:
-    """Yield the export of a store of `count` events: lives of five, twenty of them at a time."""
-    definition = LifecycleRegistry.builtin().get(DEFAULT_LIFECYCLE).to_json()
-    yield lifecycle_line(DEFAULT_LIFECYCLE, definition)
-    seq = 0
-    for first in range(0, count // len(LIFE), 20):
-        chains = [Chain(f"acme/m{first + number}@1.0.0") for number in range(20)]
-        for to in LIFE:
-            for chain in chains:
-                seq += 1
-                urn = f"urn:proto:mcp-server:{chain.manifest_id}" if to == "REGISTERED" else None
-                yield chain.next(to=to, urn=urn).line(seq)
 
 
 def manifestd(*arguments: str, stdin: bytes = b"") -> None:
@@ -60,7 +42,7 @@ def rss_bytes(daemon: Daemon) -> int:
 
 def check_round_trip(tmp_path: Path, count: int) -> None:
     """Import a synthetic history, and take it out and in again in both ways."""
-    lines = b"".join(line + b"\n" for line in synthetic(count))
+    lines = b"".join(line + b"\n" for line in exported(count))
     history: list[bytes] = []
     states: list[bytes] = []
     backups: list[bytes] = []

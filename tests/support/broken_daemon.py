@@ -23,8 +23,11 @@ from actors.queries import Queries
 from actors.rules import Rules
 from actors.timers import Scheduler
 from daemon import application
+from daemon.backup import Backups
 from daemon.command_line import main
 from daemon.journal import disk
+from daemon.journal.batches import read_batches, read_from
+from daemon.journal.segment import list_segments, segment_path
 from daemon.store import FileStore
 from protocol.commands import Create, Write
 from protocol.replies import GetResult
@@ -217,6 +220,24 @@ def timers_that_expire() -> None:
     _replace(Scheduler, "set", set_timers)
 
 
+def blocking_backup() -> None:
+    """Read the whole journal, and check every event in it, before a page is answered; on the loop."""
+    real = Backups.answer
+
+    async def answer(backups: Any, request: Any) -> Any:  # noqa: ANN401
+        """Read it as often as it takes to be noticed in a small store, too."""
+        directory = backups._directory  # noqa: SLF001
+        for first in list_segments(backups._disk, directory) * 20:  # noqa: SLF001
+            path = segment_path(directory, first)
+            segment = path.read_bytes()
+            read = read_from(segment)
+            for batch in read_batches(read, path, offset=0, end_offset=len(segment), seq=first):
+                list(batch.events())
+        return await real(backups, request)
+
+    _replace(Backups, "answer", answer)
+
+
 FAULTS: Final[dict[str, Callable[[], None]]] = {
     "no-sync": no_sync,
     "late-sync": late_sync,
@@ -225,6 +246,7 @@ FAULTS: Final[dict[str, Callable[[], None]]] = {
     "late-write": late_write,
     "lost-race": lost_race,
     "stale-reads": stale_reads,
+    "blocking-backup": blocking_backup,
     "ordered-by-clock": ordered_by_clock,
     "timers-that-expire": timers_that_expire,
     "unlocked": unlocked,

@@ -54,6 +54,12 @@ def _blocks(content: bytes, size: int) -> list[bytes]:
     return [content[start : start + size] for start in range(0, len(content), size)]
 
 
+def _put(blocks: list[bytes], place: int, block: bytes) -> None:
+    """Put `block` there; the file's size stays. Behind a file's end its last block holds zeros."""
+    size = len(blocks[place])
+    blocks[place] = block[:size].ljust(size, b"\0")
+
+
 def _pair(place: int, count: int) -> tuple[int, int]:
     """Return the `place`-th pair of two different ones of `count`."""
     one, other = divmod(place, count - 1)
@@ -65,7 +71,7 @@ def _doubled(size: int) -> "Kind":
         """A block is there once more in place of another one, as after a misdirected write."""
         blocks = _blocks(content, size)
         source, target = _pair(place, len(blocks))
-        blocks[target] = blocks[source][: len(blocks[target])]
+        _put(blocks, target, blocks[source])
         return b"".join(blocks)
 
     return doubled
@@ -75,7 +81,9 @@ def _swapped(size: int) -> "Kind":
     def swapped(content: bytes, place: int) -> bytes:
         blocks = _blocks(content, size)
         one, other = _pair(place, len(blocks))
-        blocks[one], blocks[other] = blocks[other], blocks[one]
+        kept = blocks[one]
+        _put(blocks, one, blocks[other])
+        _put(blocks, other, kept)
         return b"".join(blocks)
 
     return swapped
@@ -141,7 +149,9 @@ def across(one: bytes, path: Path, other: bytes, size: int) -> Iterator[Damage]:
         (s, t) for s in range(-(-len(other) // size)) for t in range(-(-len(one) // size))
     ):
         ours, theirs = _blocks(one, size), _blocks(other, size)
-        ours[target], theirs[source] = theirs[source], ours[target]
+        kept = ours[target]
+        _put(ours, target, theirs[source])
+        _put(theirs, source, kept)
         changed, exchanged = b"".join(ours), b"".join(theirs)
         if changed != one:
             yield Damage("a block of another file", place, changed)

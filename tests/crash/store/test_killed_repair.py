@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from daemon.errors import DamagedStoreError, DiskFailedError
-from daemon.journal.segment import segment_path
+from daemon.journal.segment import segment_path, temporary_path
 from daemon.offline.fsck import Check
 from protocol.errors import CorruptError
 from tests.support.faulty_disk import FaultyDisk, everything, only_durable
@@ -194,7 +194,7 @@ def test_what_a_repair_replaces_is_kept_before_it_is_touched() -> None:
 
 def test_a_repair_that_keeps_nothing_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control of the test above."""
-    monkeypatch.setattr("daemon.offline.repairing._keep", lambda *_: "quarantine/nothing")
+    monkeypatch.setattr("daemon.offline.repairing.Repair._keep", lambda *_: "quarantine/nothing")
 
     with pytest.raises(KeyError):
         test_what_a_repair_replaces_is_kept_before_it_is_touched()
@@ -205,12 +205,13 @@ def test_a_repair_that_does_not_write_as_a_whole_is_found_out(
 ) -> None:
     """The negative control of the kills: files are overwritten where they stand."""
 
-    def write_in_place(self: FaultyDisk, path: Path, data: bytes) -> None:
-        self.write(path, data[: len(data) // 2])
-        self.append(path, data[len(data) // 2 :])
+    def write_in_place(disk: FaultyDisk, path: Path, data: bytes) -> None:
+        disk.write(path, data[: len(data) // 2])
+        disk.append(path, data[len(data) // 2 :])
+        disk.write(temporary_path(path), data)  # For the rename, which is too late then.
 
     test_a_repair_may_end_anywhere(other_identity, "killed")
-    monkeypatch.setattr(FaultyDisk, "write_durably", write_in_place)
+    monkeypatch.setattr("daemon.offline.repairing.write_temporary", write_in_place)
 
     with pytest.raises((AssertionError, DiskFailedError)):
         test_a_repair_may_end_anywhere(other_identity, "killed")

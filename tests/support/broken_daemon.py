@@ -17,6 +17,7 @@ from actors import decide
 from actors.queries import Queries
 from actors.rules import Rules
 from daemon.command_line import main
+from daemon.connections import ConnectionLimit
 from daemon.journal import disk
 from protocol.commands import Create, Write
 from protocol.replies import GetResult
@@ -112,6 +113,16 @@ def stale_reads() -> None:
     _replace(Queries, "_get_result", get_result)
 
 
+def open_door() -> None:
+    """Let in whoever connects, and hang up on nobody."""
+
+    def look(_limit: object) -> float:
+        """Look at nothing."""
+        return 1.0
+
+    _replace(ConnectionLimit, "look", look)
+
+
 FAULTS: Final[dict[str, Callable[[], None]]] = {
     "no-sync": no_sync,
     "late-sync": late_sync,
@@ -120,6 +131,7 @@ FAULTS: Final[dict[str, Callable[[], None]]] = {
     "late-write": late_write,
     "lost-race": lost_race,
     "stale-reads": stale_reads,
+    "open-door": open_door,
 }
 
 

@@ -195,9 +195,9 @@ class Application:
         engine = Engine(store, self._rules, publisher=publisher, turns=self._turns)
         daemon = self._configuration.daemon
         paths = [str(check_endpoint(one)) for one in (*daemon.commands, *daemon.events)]
-        loop = asyncio.get_running_loop()
         maximum = self._configuration.limits.connections
-        connected = ConnectionLimit(paths, maximum, loop.call_later)
+        connected = ConnectionLimit(paths, maximum)
+        loop = asyncio.get_running_loop()
         place = DirectoryWatch(self._directory / LOCK_NAME, loop.call_later, self._failed)
         router = self._router = self._open_router(context, engine, store, publisher, connected)
         try:

@@ -1,15 +1,20 @@
 """How many peers may be connected, and what happens before there are no descriptors left.
 
-Promise:  descriptors for files are kept free: when more peers are connected than that leaves, or
-          than the configuration lets in, those who hold most connections are hung up on, newest
-          number first, until there is room again. Whoever holds few of them stays connected.
+Promise:  three quarters of the descriptors are kept free for files and for those who connect between
+          two looks. When more peers are connected than that leaves, or than the configuration lets
+          in, the door is closed: who connects then is refused at once. Those who hold most
+          connections are hung up on, newest number first, and when there is room the door is
+          opened. Whoever holds few connections stays connected.
 Assume:   Linux 6.2 or newer for the cheap count (stat of /proc/self/fd); else it is read.
 Not here: what a file does when there is none left all the same (`journal.disk`, it waits).
 
 libzmq accepts whoever comes, and ends the process when there is no descriptor left for one
-(ipc_listener.cpp takes EMFILE for a bug of ours; measured). So half of the descriptors, or as many as
-may connect at the same moment, stay free, and the nearer the limit, the more often we look. To unbind would end every connection there is (measured): the
-connections are ended by their descriptors' numbers: `shutdown` has libzmq close them. No descriptor
+(ipc_listener.cpp takes EMFILE for a bug of ours; measured). Nothing but the name of its socket can be
+taken from it without ending every connection there is, so that is the door: without a name nobody
+finds it, and what is in its backlog is the last that it accepts. A thread of its own looks, so that
+no busy turn of the loop keeps it from that.
+
+The connections are ended by their descriptors' numbers: `shutdown` has libzmq close them. No descriptor
 is needed for any of this, or it would fail when it is needed. A number may pass to another
 connection while we look; then that one is hung up on, and a file takes no notice (ENOTSOCK).
 """
@@ -18,25 +23,31 @@ import logging
 import os
 import resource
 import socket
+import threading
+import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from struct import unpack
 from typing import Final, NamedTuple
 
-from actors.timers import CallLater, Handle
+from daemon.door import Door
+from daemon.errors import ConfigurationError
 from protocol.replies import Usage
 
 log: Final = logging.getLogger(__name__)
 
 CONNECTIONS_MAX: Final = 4096  # A connection costs libzmq some ten kilobytes.
-# For files, and for those who connect between two looks; of few descriptors only half.
-DESCRIPTORS_RESERVED: Final = 1024
-DESCRIPTORS_WANTED: Final = 8192  # With fewer of them a flood may be faster than we are.
+# With fewer there is no time to close the door before a flood has taken them all.
+DESCRIPTORS_MIN: Final = 4096
+CONNECTIONS_SHARE: Final = 4  # One of so many parts of the descriptors.
+BACKLOG_MAX: Final = 1024  # Clients that connect at the same moment; libzmq's 100 are few.
+BACKLOG_SHARE: Final = 32  # Likewise: those are accepted after the door was closed.
 INTERVAL_S_MAX: Final = 0.25  # Between two looks; 3 us each.
 INTERVAL_S_MIN: Final = 0.002
-ACCEPTED_PER_S_MAX: Final = 100_000  # Twice what was measured.
+ACCEPTED_PER_S_MAX: Final = 200_000  # Four times what was measured.
 SLACK_SHARE: Final = 16  # So many parts are the connections; one of them is freed beyond need.
+CALM_S: Final = 1.0  # So long there has been room when the log says that there is.
 _CREDENTIALS: Final = "3i"  # struct ucred (unix(7)): pid, uid, gid.
 
 
@@ -48,11 +59,21 @@ class Connection(NamedTuple):
 
 
 def raise_descriptor_limit() -> None:
-    """Take as many descriptors as we may: the default for a process is made for `select`."""
+    """Take as many descriptors as we may: the default for a process is made for `select`.
+
+    Raises:
+        ConfigurationError: they are too few; the message says how to go on.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if descriptor_limit() < DESCRIPTORS_MIN:
+        message = (
+            f"only {descriptor_limit()} descriptors may be open; give it {DESCRIPTORS_MIN} or more "
+            "(LimitNOFILE=, ulimit -n)"
+        )
+        raise ConfigurationError(message)
 
 
 def open_descriptors() -> int:
@@ -64,6 +85,11 @@ def open_descriptors() -> int:
 def descriptor_limit() -> int:
     """Return how many it may have; somebody may change that while it runs (prlimit(1))."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def backlog() -> int:
+    """Return how many may wait to be accepted, on each socket."""
+    return max(1, min(BACKLOG_MAX, descriptor_limit() // BACKLOG_SHARE))
 
 
 def connections(paths: Collection[str], numbers: int) -> Iterator[Connection]:
@@ -101,23 +127,29 @@ def to_hang_up(connected: Sequence[Connection], count: int) -> list[Connection]:
 
 
 class ConnectionLimit:
-    """Looks, and hangs up. `paths` are those of the daemon's ipc sockets."""
+    """Looks, hangs up, and keeps the door. `paths` are those of the daemon's ipc sockets."""
 
-    def __init__(self, paths: Sequence[str], connections_max: int, call_later: CallLater) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        connections_max: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._paths = frozenset(paths)
         self._connections_max = connections_max
-        self._call_later = call_later
-        self._handle: Handle | None = None
+        self._clock = clock
+        self._door = Door(paths)
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
         self._own = open_descriptors()  # Before anybody is connected.
-        self._is_crowded = False
+        self._crowded_s: float | None = None  # When there were too many, the last time.
         self._hung_up = 0
 
     @property
     def _limit(self) -> int:
         """How many descriptors may be open, connections and all."""
-        most = descriptor_limit()
-        reserved = min(DESCRIPTORS_RESERVED, most // 2)
-        return min(self._own + self._connections_max, most - reserved)
+        share = descriptor_limit() // CONNECTIONS_SHARE
+        return max(self._own + 1, min(self._own + self._connections_max, share))
 
     @property
     def usage(self) -> dict[str, Usage]:
@@ -125,45 +157,70 @@ class ConnectionLimit:
         return {"descriptors": Usage(open_descriptors(), self._limit, self._hung_up)}
 
     def start(self) -> None:
-        """Begin to look."""
-        if descriptor_limit() < DESCRIPTORS_WANTED:
+        """Begin to look; the sockets are bound."""
+        wanted = CONNECTIONS_SHARE * (self._own + self._connections_max)
+        if descriptor_limit() < wanted:
             log.warning(
-                "only %d descriptors: very many connections at once may end the daemon; "
-                "raise the limit to %d or more (LimitNOFILE=, ulimit -n)",
-                *(descriptor_limit(), DESCRIPTORS_WANTED),
+                "only %d descriptors: at most %d connections; for the %d of limits.connections raise "
+                "the limit to %d or more (LimitNOFILE=, ulimit -n)",
+                *(descriptor_limit(), self._limit - self._own, self._connections_max, wanted),
             )
-        self._look()
+        self._thread = threading.Thread(target=self._watch, name="connections", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
+        """Look no more, and leave the door open: the sockets' names are where they were bound."""
+        if self._thread is not None:
+            self._stopped.set()
+            self._thread.join()
+            self._thread = None
+            self._door.open()
 
-    def _look(self) -> None:
+    def _watch(self) -> None:
+        interval_s = 0.0
+        while not self._stopped.wait(interval_s):
+            try:
+                interval_s = self.look()
+            except Exception:
+                log.exception("the connections could not be looked at")
+                interval_s = INTERVAL_S_MAX
+
+    def look(self) -> float:
+        """See to it that there is room; return after how many seconds to look again."""
         limit, used = self._limit, open_descriptors()
-        if used > limit:
+        # Less than is freed, so that one look frees enough; and more, so that the door moves seldom.
+        enough = limit if self._door.is_open else limit - self._slack(limit) // 2
+        if used > enough:
+            self._door.close()
             self._make_room(used, limit)
-        elif self._is_crowded and used <= limit - (limit - self._own) // SLACK_SHARE // 2:
-            self._is_crowded = False
+        else:
+            self._door.open()
+            self._say_when_calm(used, limit)
+        free = descriptor_limit() - used - backlog()
+        return min(max(INTERVAL_S_MIN, free / ACCEPTED_PER_S_MAX), INTERVAL_S_MAX)
+
+    def _say_when_calm(self, used: int, limit: int) -> None:
+        if self._crowded_s is not None and self._clock() > self._crowded_s + CALM_S:
+            self._crowded_s = None
             log.warning("there is room for connections again: %d of %d descriptors", used, limit)
-        interval_s = max(INTERVAL_S_MIN, (descriptor_limit() - used) / ACCEPTED_PER_S_MAX)
-        self._handle = self._call_later(min(interval_s, INTERVAL_S_MAX), self._look)
+
+    def _slack(self, limit: int) -> int:
+        return max(1, (limit - self._own) // SLACK_SHARE)
 
     def _make_room(self, used: int, limit: int) -> None:
-        if not self._is_crowded:
-            self._is_crowded = True
-            log.warning(
-                "%d descriptors are open, at most %d may be: whoever holds most connections loses some",
-                *(used, limit),
-            )
-        slack = max(1, (limit - self._own) // SLACK_SHARE)
         # Numbers are given out from the smallest, so that few are larger than that.
         connected = list(connections(self._paths, 4 * used))
-        for connection in to_hang_up(connected, used - limit + slack):
+        for connection in to_hang_up(connected, used - limit + self._slack(limit)):
             with suppress(OSError):
                 hang_up(connection.descriptor)
                 self._hung_up += 1
+        if self._crowded_s is None:
+            log.warning(
+                "%d descriptors are open, at most %d may be: nobody can connect, and whoever holds "
+                "most connections loses some",
+                *(used, limit),
+            )
+        self._crowded_s = self._clock()
 
 
 def hang_up(descriptor: int) -> None:

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import zmq
 import zmq.backend
 
+from daemon.connections import backlog
 from daemon.errors import ConfigurationError
 from protocol import endpoints
 from protocol.limits import MESSAGE_SIZE_MAX
@@ -37,7 +38,6 @@ def is_readable(opened: Socket) -> bool:
 
 
 SOCKET_MODE: Final = 0o660  # Its group may connect: that is who may talk to the daemon.
-CONNECTING_MAX: Final = 1024  # Clients that connect at the same moment; libzmq's 100 are few.
 
 
 def make_context() -> Context:
@@ -63,7 +63,7 @@ def open_socket(
     """Return a socket whose queues and messages are bounded; frame sizes in bytes."""
     opened = context.socket(kind)
     opened.set(zmq.MAXMSGSIZE, frame_size_max)
-    opened.set(zmq.BACKLOG, CONNECTING_MAX)
+    opened.set(zmq.BACKLOG, backlog())
     opened.set(zmq.SNDHWM, send_queue_max)
     opened.set(zmq.LINGER, 0)
     return opened

@@ -25,6 +25,7 @@ from actors.timers import Scheduler
 from daemon import application
 from daemon.backup import Backups
 from daemon.command_line import main
+from daemon.connections import ConnectionLimit
 from daemon.journal import disk
 from daemon.journal.batches import read_batches, read_from
 from daemon.journal.segment import list_segments, segment_path
@@ -238,6 +239,16 @@ def blocking_backup() -> None:
     _replace(Backups, "answer", answer)
 
 
+def open_door() -> None:
+    """Let in whoever connects, and hang up on nobody."""
+
+    def look(_limit: object) -> float:
+        """Look at nothing."""
+        return 1.0
+
+    _replace(ConnectionLimit, "look", look)
+
+
 FAULTS: Final[dict[str, Callable[[], None]]] = {
     "no-sync": no_sync,
     "late-sync": late_sync,
@@ -255,6 +266,7 @@ FAULTS: Final[dict[str, Callable[[], None]]] = {
     "executed-unread": executed_unread,
     "unanswered-batch": unanswered_batch,
     "endless-end": endless_end,
+    "open-door": open_door,
 }
 
 

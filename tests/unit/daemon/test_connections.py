@@ -1,8 +1,14 @@
 """Whom to hang up on when there are too many connections."""
 
+import socket
 from collections import Counter
+from pathlib import Path
+
+import pytest
 
 from daemon.connections import Connection, to_hang_up
+from daemon.door import CLOSED_SUFFIX, Door
+from tests.support.daemon_process import short_folder
 
 
 def connected(**held: int) -> list[Connection]:
@@ -35,3 +41,44 @@ def test_the_newest_connections_of_a_process_go_first() -> None:
 
 def test_nobody_is_hung_up_on_without_need() -> None:
     assert to_hang_up(connected(p1=5), 0) == []
+
+
+def connects(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as peer:
+        try:
+            peer.connect(str(path))
+        except FileNotFoundError:
+            return False
+    return True
+
+
+def test_nobody_comes_in_by_a_closed_door() -> None:
+    with short_folder() as folder, socket.socket(socket.AF_UNIX) as listening:
+        path = folder / "s"
+        listening.bind(str(path))
+        listening.listen(8)
+        door = Door([str(path)])
+        assert connects(path)
+        door.close()
+        door.close()
+        assert not connects(path)
+        assert not door.is_open
+        door.open()
+        door.open()
+        assert connects(path)
+        assert [*folder.iterdir()] == [path]
+
+
+def test_a_name_that_somebody_else_took_stays_his(caplog: pytest.LogCaptureFixture) -> None:
+    with short_folder() as folder, socket.socket(socket.AF_UNIX) as other:
+        path = folder / "s"
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(path))
+            door = Door([str(path), str(folder / "never bound")])
+            door.close()
+            other.bind(str(path))
+            other.listen(8)
+            door.open()
+        assert connects(path)
+        assert "taken by another process" in caplog.text
+        assert not Path(f"{path}{CLOSED_SUFFIX}").exists()

@@ -334,9 +334,10 @@ class Directory:
     # What the store tells.
 
     def _committed(self, events: Sequence[CommittedEvent]) -> None:
+        for event in events:  # In one go: what is queued together, libzmq sends together.
+            self._publish(event)
         for event in events:
             core = event.core
-            self._publish(event)
             if core.urn is not None:
                 self.store.confirm(core.urn, core.manifest_id)
             actor = self._actors.get(core.manifest_id)
@@ -379,11 +380,8 @@ class Directory:
                 return
         if len(self._actors) >= actors_max:
             self._kept_out += 1
-            raise OverloadedError.full(
-                "the table of active manifests",
-                limit=actors_max,
-                retry_after_ms=RETRY_AFTER_MS,
-            )
+            what = "the table of active manifests"
+            raise OverloadedError.full(what, limit=actors_max, retry_after_ms=RETRY_AFTER_MS)
 
     def _oldest(self) -> list[ManifestActor]:
         return list(islice(self._actors.values(), SWEPT_MAX))

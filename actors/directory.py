@@ -337,9 +337,10 @@ class Directory:
     # What the store tells.
 
     def _committed(self, events: Sequence[CommittedEvent]) -> None:
+        for event in events:  # In one go: what is queued together, libzmq sends together.
+            self._publish(event)
         for event in events:
             core = event.core
-            self._publish(event)
             if core.urn is not None:
                 self.store.confirm(core.urn, core.manifest_id)
             actor = self._actors.get(core.manifest_id)

@@ -31,6 +31,8 @@ def repeated(
 ) -> TransitionResult:
     """Return what the command `known` was answered, for the client that asks again.
 
+    Where it led to a state of a lifecycle that the manifest has left since, no event is allowed there.
+
     Raises:
         CommandIdReusedError: `command_digest` says that it asks for something else.
     """
@@ -42,6 +44,8 @@ def repeated(
         raise CommandIdReusedError(
             message, details={"command_id": known.command_id, "version": known.version}
         )
+    states = state_names(known.state)
+    is_known = all(name in lifecycle.chart.nodes for name in states)
     return TransitionResult(
         manifest_id=state.manifest_id,
         kind=state.kind,
@@ -51,6 +55,6 @@ def repeated(
         digest=known.digest,
         urn=known.urn,
         author=state.author,
-        allowed_events=lifecycle.allowed_events(state_names(known.state)),
+        allowed_events=lifecycle.allowed_events(states) if is_known else [],
         replayed=True,
     )

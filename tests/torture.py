@@ -38,7 +38,7 @@ PYTEST: Final = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "long", "
 WHOLE_MINUTES: Final = 60.0  # In which every number is to be reached.
 GRACE_S: Final = 180.0  # What a part may take beyond its time to finish what it has begun.
 SIMULATION: Final = "simulation"
-SIMULATION_SHARE: Final = 0.12  # Of the time, at least; and all that the others leave.
+SIMULATION_SHARE: Final = 0.08  # Of the time, at least; and all that the others leave.
 SIMULATION_S_MIN: Final = 3.0
 ENDING_S: Final = 4.0  # Until the last simulation has said what it did.
 

@@ -5,6 +5,7 @@ Every row of `BREAKAGES` says what is broken, and which promises may be the firs
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from math import inf
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from unittest.mock import patch
@@ -17,10 +18,11 @@ from daemon.archive import writer
 from daemon.journal import damage, inspection
 from daemon.journal.batch import encode_batch
 from daemon.journal.commit_thread import CommitThread
-from daemon.journal.disk import Disk
+from daemon.journal.disk import SURVIVABLE_ERRNOS, AppendFile, Disk
 from daemon.journal.reader import DurableEnd
 from daemon.journal.rewriting import Work
-from daemon.journal.segment_writer import SegmentWriter
+from daemon.journal.segment import segment_path
+from daemon.journal.segment_writer import NoRoomError, SegmentWriter
 from daemon.redaction.pending import PendingErasures
 from daemon.store import FileStore
 from protocol.codec import decode_request
@@ -52,6 +54,22 @@ class DiskWithoutFolderSync(SimulatedDisk):
     """fsync of folders returns at once and does nothing."""
 
     syncs_folders = False
+
+
+class DiskWithoutLock(SimulatedDisk):
+    """It takes the lock without a look, and does not hold it."""
+
+    def lock(self, path: Path) -> int:
+        """See `SimulatedDisk`."""
+        descriptor = super().lock(path)
+        self.unlock(descriptor)
+        return descriptor
+
+
+class LifeWithoutStoreLock(Life):
+    """See `DiskWithoutLock`."""
+
+    disk_type = DiskWithoutLock
 
 
 class LifeWithoutFileSync(Life):
@@ -218,6 +236,30 @@ def redacting_too_much() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def refusing_for_ever() -> Iterator[None]:
+    """Once there was no room, it takes no write any more."""
+    with patch("daemon.journal.committer.PAUSE_AFTER_REFUSAL_S", inf):
+        yield
+
+
+@contextmanager
+def leaving_what_was_refused() -> Iterator[None]:
+    """What a write without room left in the file is not cut off."""
+
+    def write(self: SegmentWriter, file: AppendFile, data: bytes) -> None:
+        try:
+            file.write(data)
+        except OSError as error:
+            if error.errno not in SURVIVABLE_ERRNOS:
+                raise
+            path = segment_path(self._data_directory, self.segment_first)
+            raise NoRoomError(path, error) from error
+
+    with patch.object(SegmentWriter, "_write", write):
+        yield
+
+
 BREAKAGES: Final[dict[str, Breakage]] = {
     "fdatasync taken out": Breakage(("1:", "11:"), LifeWithoutFileSync),
     "directory sync taken out": Breakage(("1:", "11:"), LifeWithoutFolderSync),
@@ -237,5 +279,10 @@ BREAKAGES: Final[dict[str, Breakage]] = {
     ),
     "more redacted than was asked for": Breakage(("1:", "15:"), patched=redacting_too_much),
     "commands dropped when it stops": Breakage(("15:", "17:"), LifeWithoutDrain),
+    "a store without a lock": Breakage(("12:",), LifeWithoutStoreLock),
+    "a full disk never forgiven": Breakage(("6:", "10:"), patched=refusing_for_ever),
+    "refused writes left in the file": Breakage(
+        ("1:", "11:", "15:"), patched=leaving_what_was_refused
+    ),
     "a timer armed again after firing": Breakage(("timers:",), patched=arming_again),
 }

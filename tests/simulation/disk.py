@@ -59,6 +59,7 @@ class Environment:
         self.media.root.sync()
         self.faults: list[Fault] = []
         self.capacity_bytes: float = inf
+        self.locks: dict[Path, SimulatedDisk] = {}
         self.calls = 0
         self.kill_at_call: float = inf  # Then `killed` is called, between two calls.
         self.killed: Callable[[], None] = lambda: None
@@ -80,12 +81,11 @@ class SimulatedDisk:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self._media = environment.media
-        self._dead = False
-        self._locked: set[Path] = set()
+        self.is_dead = False
 
     def die(self) -> None:
         """The process is gone: let nothing that it still does have an effect."""
-        self._dead = True
+        self.is_dead = True
 
     def open_append(self, path: Path, *, create: bool) -> AppendFile:
         """See `Disk`."""
@@ -196,16 +196,20 @@ class SimulatedDisk:
     def lock(self, path: Path) -> int:
         """See `Disk`. The lock of a process that is gone is free."""
         self._step("lock", path)
-        if path in self._locked:
+        locks = self.environment.locks
+        holder = locks.get(path)
+        if holder is not None and not holder.is_dead:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(path))
         self._open(path)
-        self._locked.add(path)
-        return len(self._locked)
+        locks[path] = self
+        return len(locks)
 
     def unlock(self, descriptor: int) -> None:
         """See `Disk`."""
         del descriptor
-        self._locked.clear()
+        locks = self.environment.locks
+        for path in [path for path, holder in locks.items() if holder is self]:
+            del locks[path]
 
     # The steps that calls are made of.
 
@@ -244,13 +248,13 @@ class SimulatedDisk:
 
     def _step(self, operation: str, path: Path, *detail: object) -> None:
         """Take the time of a call, and raise what is to go wrong with it."""
-        if self._dead:
+        if self.is_dead:
             raise KilledError
         environment = self.environment
         is_locked = environment.is_locked()
         if not is_locked:
             environment.threads.pause(self._latency_us(operation))
-        if self._dead:
+        if self.is_dead:
             raise KilledError
         environment.calls += 1
         if operation not in READS:

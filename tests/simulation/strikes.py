@@ -1,14 +1,18 @@
 """What goes wrong, and when: ends by force, power cuts, failing calls, a full disk, rotten bits."""
 
 import errno
+from functools import partial
 from math import inf
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from daemon.errors import DamagedStoreError
+from daemon.archive.opening import open_store
+from daemon.errors import DamagedStoreError, DiskFailedError, StoreLockedError
+from daemon.journal.reserve import RESERVE_NAME
 from daemon.journal.segment import JOURNAL_NAME
-from tests.simulation.disk import Fault
+from tests.simulation.disk import Fault, SimulatedDisk
 from tests.simulation.life import DATA, EndedError
-from tests.simulation.media import Folder, Inode
+from tests.simulation.threads import KilledError
 from tests.simulation.world import MILLISECOND_US
 
 if TYPE_CHECKING:
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
 
 HORIZON_US: Final = 2500 * MILLISECOND_US  # Strikes come in this time.
 CALLS: Final = ("write", "sync", "sync_directory", "sync_filesystem", "replace", "read", "")
+JOURNAL: Final = DATA / JOURNAL_NAME
+NOT_ROTTEN: Final = frozenset({"lock", RESERVE_NAME})  # There is nothing in them.
 POWER_PROBABILITY: Final = 0.4  # That the machine goes down with the process.
 
 
@@ -43,6 +49,8 @@ class Strikes:
             self._plan(self._lose_a_sync)
         for _ in range(self._dice.choice((0, 0, 0, 2))):
             self._plan(self._set_the_clock)
+        for _ in range(self._dice.choice((0, 0, 0, 1))):
+            self._plan(self._start_another)
 
     def stop(self) -> None:
         """Let nothing go wrong any more."""
@@ -126,6 +134,13 @@ class Strikes:
         self._world.clock_off_us += self._dice.randint(-3000, 3000) * MILLISECOND_US
         self._world.note("clock set", self._world.clock_off_us)
 
+    def _start_another(self) -> None:
+        """Somebody starts a second daemon, which must come no further than the lock."""
+        life = self._house.life
+        if life is not None and life.is_serving:
+            self._world.note("a second daemon")
+            self._house.threads.start(partial(second_start, self._house), "a second daemon")
+
     def _fill(self) -> None:
         environment = self._house.environment
         environment.capacity_bytes = environment.media.size_bytes() + self._dice.randint(0, 6000)
@@ -136,20 +151,23 @@ class Strikes:
         self._world.after(self._dice.randint(50, 1500) * MILLISECOND_US, make_room)
 
     def _rot(self) -> None:
-        """Flip a bit near the journal's end. One that tore is left alone: two faults are too many."""
-        media, folder = self._house.environment.media, DATA / JOURNAL_NAME
-        node = media.node(folder)
-        names = sorted(node.cached) if isinstance(node, Folder) else []
-        segments = [name for name in names if name.endswith(".jsonl")]
-        inode = media.node(folder / segments[-1]) if segments else None
-        if not isinstance(inode, Inode) or not inode.cached:
+        """Flip a bit near a file's end. One that tore is left alone: two faults are too many."""
+        media, dice = self._house.environment.media, self._dice
+        files = {path: inode for path, inode in media.files() if DATA in path.parents}
+        journal = [path for path in files if path.suffix == ".jsonl" and path.parent == JOURNAL]
+        others = [path for path in files if path.name not in NOT_ROTTEN and path.suffix != ".tmp"]
+        if not journal:
             return
-        at = len(inode.cached) - self._dice.randint(1, min(1500, len(inode.cached)))
-        self._rotten = media.flip(folder / segments[-1], at, self._dice)
+        path = max(journal) if dice.random() < 0.5 else dice.choice(sorted(others))
+        size_bytes = len(files[path].cached)
+        if not size_bytes:
+            return
+        at = size_bytes - dice.randint(1, min(1500, size_bytes))
+        self._rotten = media.flip(path, at, dice)
         if self._rotten is None:
             return
         self._rots -= 1
-        self._world.note("rot", segments[-1], at)
+        self._world.note("rot", path.name, at)
         self._house.model.count("bits flipped")
 
     def _mend(self) -> None:
@@ -158,3 +176,31 @@ class Strikes:
         before, after = self._rotten
         self._house.environment.media.mend(after, before)
         self._rotten = None
+
+
+class SecondDisk(SimulatedDisk):
+    """The disk as a second daemon has it, until it has got the lock."""
+
+    has_lock = False
+
+    def lock(self, path: Path) -> int:
+        """See `Disk`."""
+        super().lock(path)
+        self.has_lock = True
+        raise KilledError
+
+
+def second_start(house: "House") -> None:
+    """Start a daemon beside the one that runs: it must be refused, and change nothing (12)."""
+    first, disk = house.life, SecondDisk(house.environment)
+    try:
+        open_store(disk, DATA)
+    except StoreLockedError:
+        house.model.count("second daemons that were refused")
+    except KilledError:
+        disk.die()
+        if house.life is first and disk.has_lock:
+            house.world.violated("12: a second daemon has got the lock")
+        raise
+    except DiskFailedError:
+        pass  # The disk fails for everybody.

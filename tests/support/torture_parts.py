@@ -50,6 +50,12 @@ PARTS: Final = (
         300,
     ),
     Part(
+        "other failed calls",
+        f"{CALLS}::test_after_any_other_failed_call_the_daemon_ends_or_goes_on_and_keeps_its_word",
+        (Need("other failed calls"),),
+        300,
+    ),
+    Part(
         "writes without room",
         f"{CALLS}::test_without_room_for_any_write_the_daemon_stays_and_keeps_its_word",
         (Need("writes without room"),),

@@ -277,6 +277,22 @@ def test_after_any_failed_write_the_daemon_ends_and_keeps_its_word(
 
 
 @pytest.mark.long
+def test_after_any_other_failed_call_the_daemon_ends_or_goes_on_and_keeps_its_word(
+    tmp_path: Path, ground: Ground
+) -> None:
+    """Where a file cannot be opened it may be read later; where one cannot be made, that is the end."""
+    others = [call for call in CALLS if call not in (*SYNCS, "write")]
+    faults = [Fault(point, EIO, is_persistent=False) for point in ground.of(*others)]
+    for fault in portion(faults, 10, "other failed calls"):
+        ending = run_disturbed(new(tmp_path), ground, fault)
+        findings = findings_after(tmp_path / "point", ending.script.evidence)
+
+        assert ending.status in (DRAINED, DISK_FAILED), (fault, ending.log)
+        assert "Traceback" not in ending.log, (fault, ending.log)
+        assert not findings, (fault, findings[:20], ending.log)
+
+
+@pytest.mark.long
 def test_without_room_for_any_write_the_daemon_stays_and_keeps_its_word(
     tmp_path: Path, ground: Ground
 ) -> None:

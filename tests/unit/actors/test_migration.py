@@ -213,3 +213,19 @@ async def test_a_repeat_is_answered_as_the_first_time() -> None:
         assert (again.replayed, again.version) == (True, first.version)
         other = await house.refusal(migrate(command_id="move", states={"DRAFT": "CHECKED"}), ROOT)
         assert other.code == "COMMAND_ID_REUSED"
+
+
+async def test_a_command_repeated_after_the_state_it_led_to_is_gone_gets_its_first_answer() -> None:
+    """The regression: it was `INTERNAL`, because the new lifecycle knows no such state."""
+    async with open_house(rules=_rules()) as house:
+        await house.make(state="DRAFT")
+        submit = step("submit_for_review", command_id="once")
+        first = await house.ask(submit)
+        assert first.state == "REVIEWED"
+        await _migrated(house, states={"REVIEWED": "CHECKED"})
+
+        again = await house.ask(step("submit_for_review", command_id="once"))
+
+        assert again.replayed
+        assert (again.state, again.version, again.seq) == (first.state, first.version, first.seq)
+        assert again.allowed_events == []

@@ -150,10 +150,8 @@ def test_no_megabyte_holds_the_others_up(name: str) -> None:
     body = made if isinstance(made, bytes) else made()
     assert len(body) <= REQUEST_SIZE_MAX
 
-    # The best of two: what else the machine does is not the body's fault.
-    taken_s = min(cpu_s(lambda: outcome(body)) for _ in range(2))
-
-    assert taken_s < HELD_UP_MAX_S
+    # Twice where need be: what else the machine does is not the body's fault.
+    assert any(cpu_s(lambda: outcome(body)) < HELD_UP_MAX_S for _ in range(2))
 
 
 @pytest.mark.parametrize("form", Format)

@@ -1,6 +1,7 @@
 """What holds for every test: both event loops, and no verdict that depends on the machine's load."""
 
 import asyncio
+import signal
 from collections.abc import Callable, Mapping
 
 import hypothesis
@@ -16,6 +17,8 @@ hypothesis.settings.register_profile(
 
 def pytest_configure(config: pytest.Config) -> None:
     """Draw fewer examples, new ones every time, where the long tests are left out."""
+    # A shell starts `make test &` with SIGINT ignored; what tests start and interrupt must not be.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     is_short = config.option.markexpr == "not long"
     hypothesis.settings.load_profile("short" if is_short else "long")
 

@@ -26,6 +26,7 @@ console.log(JSON.stringify(read));
 """
 
 
+@pytest.mark.long  # Mermaid brings a hundred packages along: nine seconds of CPU to install them.
 def test_mermaids_own_parser_reads_what_is_drawn(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = node_folder(tmp_path_factory, {"mermaid": "^11.0.0"})
     (folder / "read.mjs").write_text(READER)

@@ -173,8 +173,8 @@ def test_no_megabyte_holds_the_others_up(name: str) -> None:
     assert len(body) <= REQUEST_SIZE_MAX
 
     for piece in pieces(body):
-        # The best of three: what else the machine does is not the body's fault.
-        assert min(cpu_s(piece) for _ in range(3)) < HELD_UP_MAX_S
+        # Three times where need be: what else the machine does is not the body's fault.
+        assert any(cpu_s(piece) < HELD_UP_MAX_S for _ in range(3))
 
 
 @pytest.mark.parametrize("form", Format)

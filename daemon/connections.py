@@ -230,3 +230,11 @@ def hang_up(descriptor: int) -> None:
         looked_at.shutdown(socket.SHUT_RDWR)
     finally:
         looked_at.detach()
+
+
+def hang_up_on(pid: int, paths: Collection[str]) -> None:
+    """End every connection of a process to the sockets at `paths`."""
+    for connection in connections(paths, 4 * open_descriptors()):
+        if connection.pid == pid:
+            with suppress(OSError):
+                hang_up(connection.descriptor)

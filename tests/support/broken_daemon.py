@@ -19,6 +19,7 @@ from actors.rules import Rules
 from daemon.command_line import main
 from daemon.connections import ConnectionLimit
 from daemon.journal import disk
+from daemon.transport.publisher import Subscriptions
 from protocol.commands import Create, Write
 from protocol.replies import GetResult
 from protocol.snapshots import StateSnapshot
@@ -123,6 +124,15 @@ def open_door() -> None:
     _replace(ConnectionLimit, "look", look)
 
 
+def any_subscription() -> None:
+    """Keep every subscription."""
+
+    def too_many(_subscriptions: object) -> None:
+        """Find none too many."""
+
+    _replace(Subscriptions, "too_many", too_many)
+
+
 FAULTS: Final[dict[str, Callable[[], None]]] = {
     "no-sync": no_sync,
     "late-sync": late_sync,
@@ -132,6 +142,7 @@ FAULTS: Final[dict[str, Callable[[], None]]] = {
     "lost-race": lost_race,
     "stale-reads": stale_reads,
     "open-door": open_door,
+    "any-subscription": any_subscription,
 }
 
 

@@ -123,8 +123,8 @@ async def slow_reads(house: House) -> Rest:
 async def contexts(house: House) -> Rest:
     """A history whose every event has as many values in its context as there is room for."""
     nested = msgspec.json.decode(b"[" * 50 + b"]" * 50)
-    for number in range(30):
-        context = {f"c{number % 2}": [nested] * 300}
+    for number in range(60):
+        context = {"a": [nested] * 600}
         await house.ask(revise(b'{"name":"a","version":"%d"}' % number, context=context))
     return lambda: read(house, Verify(manifest_id="m"))
 
@@ -156,6 +156,7 @@ async def test_without_a_budget_it_would(scenario: Scenario) -> None:
     assert await longest_turn(scenario, Turns(turn_s_max=inf)) > HELD_UP_MAX_S
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bytes_max", [CHUNK_BYTES_MAX, inf])
 async def test_a_history_full_of_contexts_is_read_in_small_bites(
     bytes_max: float, monkeypatch: pytest.MonkeyPatch

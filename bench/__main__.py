@@ -16,7 +16,7 @@ from typing import Final
 
 import zmq
 
-from bench import contention, handoff, parts, throughput
+from bench import contention, flood, handoff, parts, throughput
 from bench.figures import Figure
 from bench.filesystem import DISK, MEMORY_FILESYSTEMS, filesystem_of, spread_subfolders
 
@@ -63,6 +63,7 @@ def _measure_parts(folder: Path, *, quick: bool) -> Sequence[Figure]:
         parts.event_log_append(walked, folder, repeats),
         asyncio.run(parts.event_recovery(folder / "recovered", repeats)),
         *contention.figures(retries),
+        *flood.figures(flood.measure(folder, 0.3 if quick else 8.0)),
     )
 
 

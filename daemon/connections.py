@@ -141,7 +141,7 @@ class ConnectionLimit:
         self._door = Door(paths)
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
-        self._own = open_descriptors()  # Before anybody is connected.
+        self._own = open_descriptors()  # With few peers or none: the least that was seen.
         self._crowded_s: float | None = None  # When there were too many, the last time.
         self._hung_up = 0
 
@@ -187,7 +187,9 @@ class ConnectionLimit:
 
     def look(self) -> float:
         """See to it that there is room; return after how many seconds to look again."""
-        limit, used = self._limit, open_descriptors()
+        used = open_descriptors()
+        self._own = min(self._own, used)
+        limit = self._limit
         # Less than is freed, so that one look frees enough; and more, so that the door moves seldom.
         enough = limit if self._door.is_open else limit - self._slack(limit) // 2
         if used > enough:
@@ -230,3 +232,11 @@ def hang_up(descriptor: int) -> None:
         looked_at.shutdown(socket.SHUT_RDWR)
     finally:
         looked_at.detach()
+
+
+def hang_up_on(pid: int, paths: Collection[str]) -> None:
+    """End every connection of a process to the sockets at `paths`."""
+    for connection in connections(paths, 4 * open_descriptors()):
+        if connection.pid == pid:
+            with suppress(OSError):
+                hang_up(connection.descriptor)

@@ -1,25 +1,30 @@
-"""The event socket: PUB. Two frames, topic and body (design 5).
+"""The event socket: PUB, spoken by an XPUB. Two frames, topic and body (design 5).
 
 Promise:  events leave in the order in which they are given. A subscriber that is too slow loses
           messages and nobody else notices; it finds out by a gap, or by a heartbeat ahead of it.
           It is bound, and takes subscriptions, as soon as it is made: recovery reports over it.
+          At most `SUBSCRIPTIONS_BYTES_MAX` of subscriptions are kept; then the process that has
+          most of them is hung up on.
 Assume:   the loop's thread is the only one that touches the socket.
 """
 
 import asyncio
+import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 import zmq
 
+from daemon.connections import hang_up_on
 from daemon.transport.sockets import (
     NOBLOCK,
     SNDMORE_NOBLOCK,
     Context,
     bind,
-    is_readable,
     open_socket,
+    recv,
     send,
 )
 from protocol.events import timestamp
@@ -28,7 +33,16 @@ HEARTBEAT_INTERVAL_S: Final = 1.0
 # Per subscriber, then it loses some; a queue's bytes are shared by all who wait for them. At the
 # usual kilobyte 2 MB, at the largest document 2 GB. A subscriber that wants more keeps it itself.
 EVENTS_QUEUED_MAX: Final = 2_000
-SUBSCRIPTION_SIZE_MAX: Final = 4096  # Bytes. No topic is longer, so no prefix need be.
+# Bytes. Longer ones end the connection; who wants to see a manifest with such an id filters by himself.
+SUBSCRIPTION_SIZE_MAX: Final = 1024
+# Bytes, of all subscribers, each prefix once. libzmq keeps a node of 47 bytes for each byte of them.
+SUBSCRIPTIONS_BYTES_MAX: Final = 512 << 10
+# Per connection. libzmq takes all that is there from all connections in one go, 40 us for the longest.
+SUBSCRIPTIONS_QUEUED_MAX: Final = 1
+SUBSCRIPTIONS_TAKEN_MAX: Final = 128  # Then others have their turn.
+_SUBSCRIBE, _UNSUBSCRIBE = 1, 0  # A message's first byte (RFC 29).
+
+log: Final = logging.getLogger(__name__)
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
@@ -38,6 +52,43 @@ class Heartbeat(msgspec.Struct, frozen=True):
     at: str
 
 
+class Subscriptions:
+    """How many bytes of prefixes libzmq keeps for whom, by what XPUB tells: each prefix once."""
+
+    def __init__(self) -> None:
+        self._owners: dict[bytes, str] = {}
+        self._bytes: Counter[str] = Counter()
+        self._told = ("", 0)  # Who was named last, and how much he had then.
+
+    def take(self, frame: zmq.Frame) -> None:
+        """Take note of a message from a subscriber; what is no subscription is ignored."""
+        data = frame.bytes
+        prefix = data[1:]
+        if data[:1] == bytes([_SUBSCRIBE]):
+            owner = str(frame.get("Peer-Address"))
+            self._owners[prefix] = owner
+            self._bytes[owner] += len(prefix)
+        elif data[:1] == bytes([_UNSUBSCRIBE]) and prefix in self._owners:
+            owner = self._owners.pop(prefix)
+            self._bytes[owner] -= len(prefix)
+            if self._bytes[owner] <= 0:
+                del self._bytes[owner]
+
+    def too_many(self) -> int | None:
+        """Return the process that has most, when all have more than there may be.
+
+        Whoever was named is named again only when he has more: to end a connection takes a moment.
+        """
+        if self._bytes.total() <= SUBSCRIPTIONS_BYTES_MAX:
+            return None
+        owner, size_bytes = self._bytes.most_common(1)[0]
+        told, told_bytes = self._told
+        self._told = (owner, size_bytes)
+        if owner == told and size_bytes <= told_bytes:
+            return None
+        return int(owner.rpartition(":")[2])
+
+
 class EventSocket:
     """The PUB socket of a running daemon. Implements `actors.ports.Publisher`."""
 
@@ -45,10 +96,13 @@ class EventSocket:
         self._loop = asyncio.get_running_loop()
         self._socket = open_socket(
             context,
-            zmq.PUB,
+            zmq.XPUB,
             send_queue_max=EVENTS_QUEUED_MAX,
             frame_size_max=SUBSCRIPTION_SIZE_MAX,
         )
+        self._socket.set(zmq.RCVHWM, SUBSCRIPTIONS_QUEUED_MAX)
+        self._subscriptions = Subscriptions()
+        self._looking = False
         self._timer: asyncio.TimerHandle | None = None
         try:
             self._bound = [bind(self._socket, endpoint) for endpoint in endpoints]
@@ -56,7 +110,7 @@ class EventSocket:
             self._socket.close(0)
             raise
         self._fd = int(self._socket.get(zmq.FD))
-        # PUB learns of subscriptions only when the socket is touched.
+        # The socket learns of subscriptions only when it is touched.
         self._loop.add_reader(self._fd, self._take_subscriptions)
 
     def start(self, last_seq: Callable[[], int], now_ns: Callable[[], int]) -> None:
@@ -69,12 +123,33 @@ class EventSocket:
         beat()
 
     def _take_subscriptions(self) -> None:
-        is_readable(self._socket)
+        self._looking = False
+        if self._socket.closed:
+            return
+        try:
+            for _ in range(SUBSCRIPTIONS_TAKEN_MAX):
+                self._subscriptions.take(recv(self._socket, NOBLOCK, copy=False))
+        except zmq.Again:
+            pass
+        else:
+            self._look_later()
+        greediest = self._subscriptions.too_many()
+        if greediest is not None:
+            log.warning("process %d subscribes to too much and is hung up on", greediest)
+            hang_up_on(greediest, [str(bound.path) for bound in self._bound])
+
+    def _look_later(self) -> None:
+        """Look for subscriptions soon: to send takes them from the socket's queue, too."""
+        if not self._looking:
+            self._looking = True
+            self._loop.call_soon(self._take_subscriptions)
 
     def publish(self, topic: bytes, body: bytes) -> None:
         """See `actors.ports.Publisher`."""
         send(self._socket, topic, SNDMORE_NOBLOCK)
         send(self._socket, body, NOBLOCK)
+        if not self._looking:
+            self._look_later()
 
     def _publish_beat(self, topic: bytes, seq: int, at_ns: int) -> None:
         self.publish(topic, msgspec.json.encode(Heartbeat(seq, timestamp(at_ns))))

@@ -30,6 +30,7 @@ from daemon.journal import disk
 from daemon.journal.batches import read_batches, read_from
 from daemon.journal.segment import list_segments, segment_path
 from daemon.store import FileStore
+from daemon.transport.publisher import Subscriptions
 from protocol.commands import Create, Write
 from protocol.replies import GetResult
 from protocol.snapshots import StateSnapshot
@@ -249,6 +250,15 @@ def open_door() -> None:
     _replace(ConnectionLimit, "look", look)
 
 
+def any_subscription() -> None:
+    """Keep every subscription."""
+
+    def too_many(_subscriptions: object) -> None:
+        """Find none too many."""
+
+    _replace(Subscriptions, "too_many", too_many)
+
+
 FAULTS: Final[dict[str, Callable[[], None]]] = {
     "no-sync": no_sync,
     "late-sync": late_sync,
@@ -267,6 +277,7 @@ FAULTS: Final[dict[str, Callable[[], None]]] = {
     "unanswered-batch": unanswered_batch,
     "endless-end": endless_end,
     "open-door": open_door,
+    "any-subscription": any_subscription,
 }
 
 

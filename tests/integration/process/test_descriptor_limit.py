@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 import zmq
 
-from daemon.connections import DESCRIPTORS_MIN, raise_descriptor_limit
+from daemon.connections import CONNECTIONS_SHARE, DESCRIPTORS_MIN, raise_descriptor_limit
 from daemon.door import CLOSED_SUFFIX
 from tests.support import broken_daemon, connection_flood
 from tests.support.daemon_process import ANSWER_S, DaemonProcess, short_folder
 
 FLOOD = 3000  # Too few to reach the limit before anybody looks, however slow the machine is.
 DESCRIPTORS = DESCRIPTORS_MIN
-HUNG_UP = 400  # At least.
+KEPT = DESCRIPTORS // CONNECTIONS_SHARE  # At most, the daemon's own included.
 ROOM = 30  # Connections that the configuration lets in.
 FLOOD_S = 2.0
 
@@ -71,7 +71,8 @@ def test_at_the_limit_of_descriptors_the_daemon_refuses_says_so_and_recovers() -
             assert early.poll(int(ANSWER_S * 1000))
             early.recv()
             with flooded(daemon) as raws:
-                hung_up(raws, HUNG_UP)
+                assert len(raws) > KEPT
+                hung_up(raws, len(raws) - KEPT)
                 for number in range(20):  # The archive opens a file for each.
                     early.send(
                         b'{"op":"create","kind":"agent","manifest_id":"m%d@1","manifest":'
@@ -89,7 +90,7 @@ def test_at_the_limit_of_descriptors_the_daemon_refuses_says_so_and_recovers() -
 
         assert not Path(daemon.commands.removeprefix("ipc://") + CLOSED_SUFFIX).exists()
         descriptors = daemon.result(op="status")["limits"]["descriptors"]
-        assert descriptors["refused"] >= HUNG_UP
+        assert descriptors["refused"] >= len(raws) - KEPT
         assert descriptors["used"] <= descriptors["limit"]
         assert daemon.result(op="verify")["events"] == 20
         assert "Traceback" not in daemon.log()

@@ -9,7 +9,7 @@ import pytest
 from actors.mailbox import MAILBOX_SIZE_MAX, Mailbox
 from actors.ports import AppendOutcome, AppendRefusal
 from protocol.errors import CommandError, OverloadedError, StorageFullError
-from tests.support.engines import BOB, Outcome, comment, create, open_house, step
+from tests.support.engines import BOB, House, Outcome, comment, create, open_house, step
 
 
 def test_a_mailbox_is_first_in_first_out_and_bounded() -> None:
@@ -78,6 +78,34 @@ async def test_a_full_mailbox_refuses_at_once_and_says_when_to_come_again() -> N
         assert [event.payload.reason for event in events if event.payload] == [
             str(number) for number in range(MAILBOX_SIZE_MAX + 1)
         ]
+
+
+async def waiting_after(house: House, count: int) -> int:
+    """Return how many of `count` commands wait for a manifest that is held up; let all end."""
+    await house.make()
+    house.store.held = True
+    sent = [house.send(comment(str(number))) for number in range(count)]
+    waiting = house.engine.directory.waiting
+    house.store.held = False
+    house.store.commit()
+    await asyncio.gather(*sent)
+    return waiting
+
+
+async def test_what_waits_for_one_manifest_is_bounded() -> None:
+    async with open_house() as house:
+        assert await waiting_after(house, 2 * MAILBOX_SIZE_MAX) <= MAILBOX_SIZE_MAX
+
+
+async def test_a_mailbox_without_a_bound_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The negative control."""
+
+    def put(mailbox: Mailbox[object], letter: object) -> None:
+        mailbox._letters.append(letter)  # noqa: SLF001
+
+    monkeypatch.setattr(Mailbox, "put", put)
+    async with open_house() as house:
+        assert await waiting_after(house, 2 * MAILBOX_SIZE_MAX) > MAILBOX_SIZE_MAX
 
 
 async def test_a_store_that_refuses_at_once_does_not_recurse_over_a_full_mailbox() -> None:

@@ -123,7 +123,9 @@ async def test_tasks_that_wait_get_a_turn_each() -> None:
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(task(number)) for number in range(5)]
         given_up = group.create_task(turns.share())
-        await asyncio.sleep(0)
+        begun = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(begun.set_result, None)
+        await begun
         assert busy == [0]  # The others found the turn over.
         given_up.cancel()
 

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protocol import codec
 from protocol.canonical import canonicalize, canonicalize_value, document_digest, loads
 from protocol.codec import Format, decode_request, encode_error, encode_result, format_of
 from protocol.commands import OPS, Create, Request
@@ -175,6 +176,14 @@ def test_no_megabyte_holds_the_others_up(name: str) -> None:
     for piece in pieces(body):
         # Three times where need be: what else the machine does is not the body's fault.
         assert any(cpu_s(piece) < HELD_UP_MAX_S for _ in range(3))
+
+
+def test_without_a_bound_on_values_one_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The negative control: a decoder that takes as many values as a megabyte has room for."""
+    monkeypatch.setattr(codec, "check_values", lambda _: None)
+    body = BODIES["too many nested"]
+
+    assert max(cpu_s(piece) for piece in pieces(body)) > HELD_UP_MAX_S
 
 
 @pytest.mark.parametrize("form", Format)

@@ -104,9 +104,8 @@ class Kind:
 
     def verdict(self, document: Any) -> Verdict:  # noqa: ANN401 (any JSON value)
         """Return what is wrong with `document`, and its URN."""
-        urn: str | Problem
         try:
-            urn = self.urn(document)
+            urn: str | Problem = self.urn(document)
         except ManifestInvalidError as error:
             urn = Problem(error.path or "", error.message)
         return Verdict(self._problems(document, urn), urn)

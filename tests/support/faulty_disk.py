@@ -148,30 +148,26 @@ class FaultyDisk:
 
     def make_directory(self, path: Path | str) -> None:
         """See `Disk`."""
-        path = Path(path)
-        with self._step("make_directory", path):
+        with self._step("make_directory", path := Path(path)):
             self._cached.folders |= {path, *path.parents}
 
     def write(self, path: Path | str, data: bytes) -> None:
         """See `Disk`."""
-        path = Path(path)
-        file = self._open(path)
+        file = self._open(path := Path(path))
         self._truncate(path, file, 0)
         self._write(path, file, data)
 
     def append(self, path: Path | str, data: bytes) -> int:
         """See `Disk`."""
-        path = Path(path)
-        file = self._open(path)
+        file = self._open(path := Path(path))
         size_bytes = len(file.cached)
         self._write(path, file, data)
         return size_bytes
 
     def replace(self, source: Path | str, target: Path | str) -> None:
         """See `Disk`."""
-        source, target = Path(source), Path(target)
-        with self._step("replace", target):
-            file = self._file(source)
+        with self._step("replace", target := Path(target)):
+            file = self._file(source := Path(source))
             del self._cached.files[source]
             self._cached.files[target] = file
 

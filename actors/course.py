@@ -46,6 +46,7 @@ class Course:
         "_first",
         "_refusals",
         "event",
+        "leaves",
         "lifecycle",
         "now",
         "principal",
@@ -67,6 +68,7 @@ class Course:
     ) -> None:
         self.lifecycle = rules.lifecycles.get(state.lifecycle)
         self.state = state
+        self.leaves = state.states
         self.event = event
         self.request = request
         self.principal = principal
@@ -93,9 +95,7 @@ class Course:
         """
         state = self.state
         try:
-            taken = step(
-                self.lifecycle.chart, state.states, state.history, self.event, self._allows
-            )
+            taken = step(self.lifecycle.chart, self.leaves, state.history, self.event, self._allows)
         except RunawayError as error:
             raise self._runaway(error) from error
         if taken is not None:
@@ -115,7 +115,7 @@ class Course:
         values: dict[str, Any] = {}
         for action in taken.actions:
             for member, expression in self.lifecycle.assignments.get(action, {}).items():
-                question = self.question(self.state.states, ())
+                question = self.question(self.leaves, ())
                 try:
                     value = expression.evaluate(question.variables, question.allowance)
                 except EvaluationError as error:
@@ -142,7 +142,7 @@ class Course:
 
     def question(self, leaves: tuple[str, ...], actions: Sequence[str]) -> Question:
         """Return what guards see when `leaves` are active and `actions` were run."""
-        if not actions and leaves == self.state.states:
+        if not actions and leaves == self.leaves:
             if self._first is None:
                 self._first = self._question(leaves, self.state.approvals)
             return self._first

@@ -291,9 +291,8 @@ class Directory:
             if letter.request.command_id is not None:
                 known = await self._known(actor, letter.request.command_id)
             if known is None and isinstance(letter.request, Redact):
-                page = await self.store.history(
-                    actor.manifest_id, letter.request.version - 1, limit=1
-                )
+                before = letter.request.version - 1
+                page = await self.store.history(actor.manifest_id, before, limit=1)
                 letter.subject = page[0] if page else None
         except CommandError as error:
             failure = error

@@ -9,8 +9,7 @@ from typing import Final
 
 from actors.builtin_guards import digest_matches
 from actors.case import UNCHANGED, Case, Decision
-from actors.course import course_of, no_such_event, shown, stepped
-from actors.question import Question
+from actors.course import Course, course_of, no_such_event, shown, stepped
 from protocol.commands import Revert, Transition
 from protocol.errors import BadRequestError, InvalidTransitionError
 from protocol.events import EventType, state_names
@@ -37,13 +36,13 @@ def transition(case: Case) -> Decision:
     event = _event_of(lifecycle, state, request)
     if event is None:
         permitting_roles(case.principal, None, "transition")
-        _check_digest(lifecycle, state, course_of(case, "", request, []).question(state.states, ()))
+        _check_digest(course_of(case, "", request, []))
         return UNCHANGED
     if not lifecycle.chart.accepts(state.states, event):
         raise no_such_event(lifecycle, state, event)
     roles = permitting_roles(case.principal, lifecycle.roles_for(event), event)
     course = course_of(case, event, request, roles)
-    _check_digest(lifecycle, state, course.question(state.states, ()))
+    _check_digest(course)
     taken = course.take()
     if request.target is not None and taken.leaves != (request.target,):
         raise _out_of_reach(lifecycle, state, request.target, dict.fromkeys(taken.leaves, event))
@@ -57,13 +56,13 @@ def transition(case: Case) -> Decision:
     )
 
 
-def _check_digest(lifecycle: Lifecycle, state: StateSnapshot, question: Question) -> None:
+def _check_digest(course: Course) -> None:
     """Who names a content means that content, whatever guards the step has."""
-    if question.request.digest is None:
+    if course.request.digest is None:
         return
-    refusal = digest_matches(question)
+    refusal = digest_matches(course.question(course.leaves, ()))
     if refusal is not None:
-        refusal.allowed_events = lifecycle.allowed_events(state.states)
+        refusal.allowed_events = course.lifecycle.allowed_events(course.leaves)
         raise refusal
 
 

@@ -117,7 +117,7 @@ class Floor:
         self._router = router
         self._events = events
         self._reply = encode_result(result_of(last, lifecycles.get(last.lifecycle)))
-        self._line = lines[-1]
+        self._line = walked.events[-1].line
         self._lines = b"".join(lines)
         self._topic = event_topic(last.kind, last.manifest_id, last.states)
         self._core = walked.events[-1].core

@@ -138,22 +138,24 @@ class NewEvent:
     A store gives it its `seq` by `line(seq)`; everything else is fixed.
     """
 
-    __slots__ = ("_middle", "core", "hash", "payload")
+    __slots__ = ("_encoded", "_payload_bytes", "core", "hash", "payload")
 
     def __init__(self, core: EventCore, payload: Payload, payload_bytes: bytes) -> None:
         encoded = _core_encoder.encode(core)[1:-1]
         self.core = core
         self.payload = payload
         self.hash = hashlib.sha256(encoded).hexdigest()
-        self._middle = b'%b,"hash":"%b","payload":%b' % (
-            encoded,
-            self.hash.encode(),
-            payload_bytes,
-        )
+        self._encoded = encoded
+        self._payload_bytes = payload_bytes
 
     def line(self, seq: int) -> bytes:
         """Return the event's line at place `seq`, without a newline."""
-        checked = b'{"seq":%d,%b' % (seq, self._middle)
+        checked = b'{"seq":%d,%b,"hash":"%b","payload":%b' % (
+            seq,
+            self._encoded,
+            self.hash.encode(),
+            self._payload_bytes,
+        )
         return b'%b,"crc":"%08x"}' % (checked, zlib.crc32(checked))
 
 

@@ -22,7 +22,6 @@ from protocol.events import (
     EventType,
     Payload,
     StateName,
-    state_names,
 )
 from protocol.limits import REMEMBERED_COMMANDS_MAX
 from protocol.record import (
@@ -95,7 +94,8 @@ class StateSnapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def states(self) -> tuple[str, ...]:
         """The active leaf states, sorted."""
-        return state_names(self.state)
+        state = self.state
+        return (state,) if isinstance(state, str) else tuple(state)
 
 
 _encoder: Final = msgspec.json.Encoder(order="deterministic")

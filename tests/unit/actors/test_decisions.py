@@ -77,7 +77,7 @@ async def test_a_urn_is_free_for_whoever_has_it_already(owner: str | None, *, fr
 
 async def test_deciding_twice_gives_the_same_bytes() -> None:
     state = await _state("DRAFT")
-    lines = {_decided(state, step("submit_for_review"))._middle for _ in range(2)}  # noqa: SLF001
+    lines = {_decided(state, step("submit_for_review")).line(1) for _ in range(2)}
 
     assert len(lines) == 1
     assert ALICE.name in state.contributors

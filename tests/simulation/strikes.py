@@ -43,9 +43,9 @@ class Strikes:
             self._plan(self._drain)
         for _ in range(self._dice.choice((0, 0, 1, 2))):
             self._plan(self._fail)
-        for _ in range(self._dice.choice((0, 0, 1))):
+        for _ in range(self._dice.choice((0, 1))):
             self._plan(self._fill)
-        for _ in range(self._dice.choice((0, 0, 1))):
+        for _ in range(self._dice.choice((0, 1))):
             self._plan(self._lose_a_sync)
         for _ in range(self._dice.choice((0, 0, 0, 2))):
             self._plan(self._set_the_clock)

@@ -78,7 +78,7 @@ PARTS: Final = (
         "tests/end_to_end/test_kill.py"
         "::test_killed_at_two_hundred_moments_the_daemon_keeps_every_word_it_gave",
         (Need("kills under load", 200, 4),),
-        500,
+        400,
     ),
     Part(
         "power cuts on ext4",

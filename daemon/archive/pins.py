@@ -6,8 +6,8 @@ Promise:  a definition is durable before the first event names it, and never rep
 Not here: what a definition means; here it is the bytes of a JSON object.
 """
 
-import threading
 from pathlib import Path
+from threading import Lock
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -26,7 +26,7 @@ class LifecyclePins:
     def __init__(self, disk: Disk, data_directory: Path) -> None:
         self._disk = disk
         self._directory = data_directory / LIFECYCLES_NAME
-        self._lock = threading.Lock()  # Two actors may pin one lifecycle at the same moment.
+        self._lock = Lock()  # Two actors may pin one lifecycle at the same moment.
 
     def pin(self, name: str, definition: bytes) -> None:
         """Keep `definition` under `name`.

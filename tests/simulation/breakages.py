@@ -41,7 +41,7 @@ class Breakage(NamedTuple):
     promises: tuple[str, ...]
     life_type: type[Life] = Life
     patched: Callable[[], AbstractContextManager[object]] = nullcontext
-    seeds_max: int = 60
+    seeds_max: int = 150
 
 
 class DiskWithoutFileSync(SimulatedDisk):

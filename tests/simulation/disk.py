@@ -1,8 +1,7 @@
 """The disk as one life of the process has it: calls that take time, and fail where they are told to.
 
-Locks:    a call takes no time while the journal's reader holds its lock, a real one. Every other
-          call is a moment at which others run, and at which the process may be killed.
-Promise:  it passes `tests/conformance/test_disk.py`. After `die` no call has an effect.
+Promise:  every call is a moment at which others run, and at which the process may be killed. It passes
+          `tests/conformance/test_disk.py`. After `die` no call has an effect.
 Not here: what a power cut leaves (`media.py`).
 """
 
@@ -63,7 +62,6 @@ class Environment:
         self.calls = 0
         self.kill_at_call: float = inf  # Then `killed` is called, between two calls.
         self.killed: Callable[[], None] = lambda: None
-        self.is_locked: Callable[[], bool] = lambda: False  # Whether nobody else may run now.
         self.struck = 0  # How many calls were made to fail.
         self.found_full = 0
 
@@ -251,15 +249,13 @@ class SimulatedDisk:
         if self.is_dead:
             raise KilledError
         environment = self.environment
-        is_locked = environment.is_locked()
-        if not is_locked:
-            environment.threads.pause(self._latency_us(operation))
+        environment.threads.pause(self._latency_us(operation))
         if self.is_dead:
             raise KilledError
         environment.calls += 1
         if operation not in READS:
             environment.world.note(operation, path.name, *detail)
-        if environment.calls >= environment.kill_at_call and not is_locked:
+        if environment.calls >= environment.kill_at_call:
             environment.kill_at_call = inf
             environment.killed()
             environment.threads.pause(0)

@@ -7,8 +7,9 @@ Promise:  everything follows from the seed. Raises `ViolationError` where a prom
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
+from unittest.mock import patch
 
 import msgspec
 
@@ -55,6 +56,12 @@ on.reopen = "DRAFT"
 BUSY_US_MAX: Final = 60 * SECOND_US
 SETTLING_US_MAX: Final = 40 * SECOND_US
 LIVES_MAX: Final = 200
+LOCKS: Final = (
+    "daemon.journal.reader.Lock",
+    "daemon.redaction.pending.Lock",
+    "daemon.archive.ordered.Lock",
+    "daemon.archive.pins.Lock",
+)
 LAST_ID: Final = "last@1.0.0"
 
 
@@ -99,7 +106,7 @@ class House:
     def run(self) -> Outcome:
         """Simulate, and check."""
         try:
-            with _quiet():
+            with _quiet(), _locks_of(self.threads):
                 self.world.after(10 * MILLISECOND_US, self._busy)
                 self._live()
                 self._is_over = True
@@ -217,6 +224,15 @@ class House:
     def is_rotten(self) -> bool:
         """Whether there is a flipped bit in a file that nobody has mended."""
         return self._strikes.is_rotten
+
+
+@contextmanager
+def _locks_of(threads: SimulatedThreads) -> Iterator[None]:
+    """Let those take turns who wait for a lock that somebody holds while he reads."""
+    with ExitStack() as stack:
+        for place in LOCKS:
+            stack.enter_context(patch(place, threads.lock))
+        yield
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -89,11 +89,6 @@ class ObservedStore(FileStore):
 
         super().append(event, expected, refuse)
 
-    def is_reading_locked(self) -> bool:
-        """Tell whether the lock of the journal's reader is held."""
-        reader: Any = self._reads.exchange_segment
-        return bool(reader.__self__._lock.locked())  # noqa: SLF001 (no real thread may wait for it)
-
 
 class Delivery(NamedTuple):
     """A request that reached the daemon."""
@@ -170,7 +165,6 @@ class Life:
             turns=turns,
             on_failed=self._failed,
         )
-        self._house.environment.is_locked = store.is_reading_locked
         try:
             self._model.count("starts")
             if store.notes:

@@ -35,7 +35,7 @@ class Strikes:
         self._is_active = True
         self._rotten: tuple[bytes, bytes] | None = None  # Bytes before and after.
         self._goes_down: list[bool] = []  # Decided before for the next ends, else by chance.
-        self._rots = self._dice.choice((0, 0, 1))
+        self._rots = self._dice.choice((0, 1))
         house.environment.killed = self._kill_now
         for _ in range(self._dice.randint(1, 3)):
             self._plan(self._kill)
@@ -43,9 +43,9 @@ class Strikes:
             self._plan(self._drain)
         for _ in range(self._dice.choice((0, 0, 1, 2))):
             self._plan(self._fail)
-        for _ in range(self._dice.choice((0, 0, 1))):
+        for _ in range(self._dice.choice((0, 1))):
             self._plan(self._fill)
-        for _ in range(self._dice.choice((0, 0, 1))):
+        for _ in range(self._dice.choice((0, 1))):
             self._plan(self._lose_a_sync)
         for _ in range(self._dice.choice((0, 0, 0, 2))):
             self._plan(self._set_the_clock)
@@ -158,7 +158,7 @@ class Strikes:
         others = [path for path in files if path.name not in NOT_ROTTEN and path.suffix != ".tmp"]
         if not journal:
             return
-        path = max(journal) if dice.random() < 0.5 else dice.choice(sorted(others))
+        path = max(journal) if dice.random() < 0.7 else dice.choice(sorted(others))
         size_bytes = len(files[path].cached)
         if not size_bytes:
             return

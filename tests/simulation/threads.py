@@ -7,7 +7,8 @@ The workers are real threads, because the code under test blocks; but a worker r
 
 Promise:  implements `daemon.journal.threads.Threads`. After `kill_all` every worker has ended, each
           by a `KilledError` out of whatever it was waiting for.
-Assume:   code under test that holds a real lock does not pause (see `disk.py`, "locks").
+Assume:   code under test that holds a real lock does not pause: those that it holds while it reads are
+          `SimulatedLock`s here (`house.py`).
 """
 
 import threading
@@ -102,6 +103,28 @@ class SimulatedQueue:
         return len(self._items)
 
 
+class SimulatedLock:
+    """A `threading.Lock` for workers; the loop's thread may take it where nobody holds it."""
+
+    def __init__(self, threads: "SimulatedThreads") -> None:
+        self._threads = threads
+        self._is_held = False
+        self._waiting: deque[Worker] = deque()
+
+    def __enter__(self) -> None:
+        worker = self._threads.running
+        while self._is_held:
+            assert worker is not None, "the loop waits for a lock"
+            self._waiting.append(worker)
+            worker.wait()
+        self._is_held = True
+
+    def __exit__(self, *_: object) -> None:
+        self._is_held = False
+        if self._waiting:
+            self._threads.wake(self._waiting.popleft())
+
+
 class SimulatedThreads:
     """All threads of one simulation. `running` is the one whose turn it is, None: the loop's."""
 
@@ -117,6 +140,10 @@ class SimulatedThreads:
     def queue(self) -> SimulatedQueue:
         """See `Threads`."""
         return SimulatedQueue(self)
+
+    def lock(self) -> SimulatedLock:
+        """Return what stands for a `threading.Lock`."""
+        return SimulatedLock(self)
 
     def start(self, run: Callable[[], None], name: str) -> None:
         """See `Threads`."""

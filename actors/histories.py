@@ -1,7 +1,7 @@
 """A manifest's events read back in order: replayed, checked, never all at once.
 
-Promise:  the loop is not held up: before every `CHUNK_SIZE_MAX` events it gets its turn, or where there
-          are `actors.turns` one of those is waited for.
+Promise:  the loop is not held up: before every `CHUNK_BYTES_MAX` of lines it gets its turn, or where
+          there are `actors.turns` one of those is waited for.
 Assume:   `EventStore.history` answers in order and without gaps, or says what is damaged.
 Not here: what an event does (`protocol.snapshots`).
 """
@@ -31,10 +31,9 @@ from protocol.record import ReplayError
 from protocol.replies import ManifestSummary
 from protocol.snapshots import StateSnapshot, apply
 
-CHUNK_SIZE_MAX: Final = 200  # Events; to check one takes about 10 us, and more with its document.
-CHUNK_BYTES_MAX: Final = (
-    128 << 10
-)  # Hashed in 0.3 ms; decoding contexts of lists in lists takes 25.
+# Two hundred small events, 10 us each to check; decoding contexts of lists in lists takes 25 ms.
+CHUNK_BYTES_MAX: Final = 128 << 10
+FEED_PAGE_SIZE: Final = 200  # Events.
 _TIME: Final = re.compile(  # RFC 3339, 5.6
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:[0-5]\d)", re.ASCII
 )
@@ -57,7 +56,7 @@ async def chunks(
         start = 0
         while start < len(page):
             end, size_bytes = start, 0
-            while end < min(start + CHUNK_SIZE_MAX, len(page)) and size_bytes < CHUNK_BYTES_MAX:
+            while end < len(page) and size_bytes < CHUNK_BYTES_MAX:
                 size_bytes += len(page[end].line)
                 end += 1
             await share()
@@ -132,7 +131,7 @@ async def log_hash_of_feed(
     seq, log_hash = 0, GENESIS.encode()
     while seq < last_seq:
         try:
-            page = await store.feed(seq, CHUNK_SIZE_MAX)
+            page = await store.feed(seq, FEED_PAGE_SIZE)
         except HistoryCompactedError:
             return None
         await share()

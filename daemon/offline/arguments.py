@@ -69,8 +69,8 @@ def locked_store(disk: Disk, data_directory: Path) -> Iterator[None]:
     if not names:
         message = f"there is no store in {data_directory}; give the daemon's --data-dir"
         raise ConfigurationError(message)
-    refuse_unfinished(data_directory, names)
     if LOCK_NAME not in names:  # No daemon ever opened this copy.
+        refuse_unfinished(data_directory, names)
         if IDENTITY_NAME not in names and "journal" not in names:
             message = f"{data_directory} is no store: it has neither {IDENTITY_NAME} nor journal/"
             raise ConfigurationError(message)
@@ -86,6 +86,7 @@ def locked_store(disk: Disk, data_directory: Path) -> Iterator[None]:
         what = f"locking {data_directory}"
         raise DiskFailedError(what, error) from error
     try:
+        refuse_unfinished(data_directory, _names(disk, data_directory))
         yield
     finally:
         disk.unlock(lock)

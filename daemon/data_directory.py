@@ -1,7 +1,8 @@
 """Notices that the data directory is no longer where it was: moved, removed, replaced, unmounted.
 
-Promise:  within `INTERVAL_S` the daemon is told, once. Its open files are in the old folder and what
-          it opens from then on would be in a new one, where a second daemon would find no lock.
+Promise:  within `INTERVAL_S` the daemon is told, once; likewise when the disk cannot say. Its open files
+          are in the old folder and what it opens from then on would be in a new one, where a second
+          daemon would find no lock.
 Not here: preventing it, and what was acknowledged between two looks: it is in the old folder.
 
 The lock's file is what is looked at: whoever removes that one lets a second daemon in, too.
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.timers import CallLater, Handle
-from daemon.errors import ConfigurationError, DaemonError
+from daemon.errors import ConfigurationError, DaemonError, DiskFailedError
 
 INTERVAL_S: Final = 0.1  # Half of the time after which the archive would make the folders anew.
 
@@ -22,11 +23,11 @@ class DirectoryWatch:
     """Looks whether `lock`, the path of a lock that we hold, is the file that it was."""
 
     def __init__(
-        self, lock: Path, call_later: CallLater, on_moved: Callable[[DaemonError], None]
+        self, lock: Path, call_later: CallLater, on_failed: Callable[[DaemonError], None]
     ) -> None:
         self._lock = lock
         self._call_later = call_later
-        self._on_moved = on_moved
+        self._on_failed = on_failed
         self._handle: Handle | None = None
         self._found = lock.stat()
 
@@ -41,18 +42,24 @@ class DirectoryWatch:
             self._handle = None
 
     def _look(self) -> None:
-        try:
-            is_there = os.path.samestat(self._found, self._lock.stat())
-        except OSError:
-            is_there = False
-        if is_there:
+        error = self._what_is_wrong()
+        if error is None:
             self.start()
-            return
-        self._handle = None
-        self._on_moved(
-            ConfigurationError(
-                f"{self._lock.parent} was moved or replaced, or {self._lock.name} in it removed, while "
-                "the daemon worked on it; put it back, look whether anything was made in its place, "
-                "then start the daemon"
-            )
+        else:
+            self._handle = None
+            self._on_failed(error)
+
+    def _what_is_wrong(self) -> DaemonError | None:
+        try:
+            if os.path.samestat(self._found, self._lock.stat()):
+                return None
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            pass  # Said below.
+        except OSError as error:
+            what = f"looking for {self._lock}"
+            return DiskFailedError(what, error)
+        return ConfigurationError(
+            f"{self._lock.parent} was moved or replaced, or {self._lock.name} in it removed, while "
+            "the daemon worked on it; put it back, look whether anything was made in its place, "
+            "then start the daemon"
         )

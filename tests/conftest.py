@@ -1,6 +1,7 @@
 """What holds for every test: both event loops, and no verdict that depends on the machine's load."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable, Mapping
 
@@ -47,6 +48,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _parameters(item: pytest.Item) -> list[object]:
     """Return the values of the parameters with which a test runs."""
     return [*item.callspec.params.values()] if hasattr(item, "callspec") else []
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage seldom, and never among the tests themselves: the same passes cost seconds."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 @pytest.fixture(autouse=True)

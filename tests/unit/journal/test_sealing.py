@@ -65,9 +65,13 @@ async def test_a_sealed_segment_is_read_to_its_end_after_it_shrank(disk: FaultyD
 async def test_who_waits_for_a_seal_learns_of_the_failure(disk: FaultyDisk) -> None:
     running = Running(disk)
     disk.fail("sync")
+    disk.sync_may_finish.clear()
     running.append(1)
+    await asyncio.to_thread(disk.sync_started.wait, 30.0)
 
-    await asyncio.wait_for(running.journal.seal(), 30.0)
+    sealed = asyncio.ensure_future(running.journal.seal())
+    asyncio.get_running_loop().call_soon(disk.sync_may_finish.set)  # When it waits.
+    await asyncio.wait_for(sealed, 30.0)
 
     assert running.failures
     await running.journal.close()

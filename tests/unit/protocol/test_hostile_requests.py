@@ -5,6 +5,7 @@ up (promise 14) at any one time; the bodies below take half of it at most, befor
 what they hold they took up to seven seconds.
 """
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -154,6 +155,15 @@ def pieces(body: bytes) -> Iterator[Callable[[], object]]:
             yield partial(answered, document)
 
 
+@pytest.fixture(autouse=True)
+def frozen() -> Iterator[None]:
+    """Look for no garbage among what the other tests left, as the daemon does not at what it imported."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def cpu_s(action: Callable[[], object]) -> float:
     begun_s = time.thread_time()
     action()
@@ -184,7 +194,7 @@ def test_without_a_bound_on_values_one_would(monkeypatch: pytest.MonkeyPatch) ->
     made = BODIES["too many nested"]
     body = made if isinstance(made, bytes) else made()
 
-    assert max(cpu_s(piece) for piece in pieces(body)) > HELD_UP_MAX_S
+    assert any(cpu_s(piece) > HELD_UP_MAX_S for piece in pieces(body))
 
 
 @pytest.mark.parametrize("form", Format)

@@ -23,6 +23,10 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     is_short = config.option.markexpr == "not long"
     hypothesis.settings.load_profile("short" if is_short else "long")
+    # A worker is measured by pytest-cov as a master, too, to no end: `no_cover` would not stop that.
+    measuring = config.pluginmanager.getplugin("_cov")
+    if hasattr(config, "workerinput") and measuring is not None:
+        measuring.cov_controller.cov.stop()
 
 
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
@@ -60,9 +64,9 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes() -> None:
-    """Let pytest-cov alone measure the workers, which sets that for what they start by itself.
+    """Keep coverage.py from measuring the workers as what a test started: pytest-cov does.
 
-    Else coverage.py measures them as processes that a test started, and goes on in `no_cover`.
+    It would go on in `no_cover`. For what they start themselves the workers set this again.
     """
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 

@@ -99,7 +99,7 @@ def test_killed_at_any_moment_the_daemon_neither_loses_nor_repeats_a_timer() -> 
 
         for number in range(MANIFESTS):
             history = daemon.result(op="history", manifest_id=f"m{number}", limit=1000)
-            assert history["next_version"] is None
-            check(history["events"])
+            assert history["events"]
+            check(history["events"])  # As far as they had come: they go on.
         assert daemon.result(op="verify")["manifests"] == MANIFESTS
         assert daemon.stop() == 0

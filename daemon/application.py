@@ -7,6 +7,7 @@ Promise:  after a failed disk nobody is told "ok", and the process ends with the
 """
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -151,7 +152,10 @@ class Application:
         except FileNotFoundError:
             pass  # There is no directory yet.
         except OSError as error:
-            raise unusable(self._directory, error) from error
+            if isinstance(error, UNUSABLE) or error.errno in {errno.ENAMETOOLONG, errno.ELOOP}:
+                raise unusable(self._directory, error) from error
+            what = f"looking at {self._directory}"
+            raise DiskFailedError(what, error) from error
 
     async def _recover(self, publisher: EventSocket) -> FileStore:
         started_s = time.monotonic()

@@ -1,7 +1,8 @@
 """The async client's sockets: many requests under way on one, each finding its answer.
 
-Promise:  no task runs on its own: the loop's reader callback sends, receives and wakes whoever
-          waits. After `close` no thread and no reader is left.
+Promise:  no task runs on its own: the loop's reader callbacks send, receive and wake whoever
+          waits. After `close` no thread and no reader is left. An attempt whose connection ends is
+          lost at once, as the blocking client's is.
 Assume:   one event loop. ZeroMQ's FD is edge-triggered, so after every use the socket is asked
           again what it is ready for, or messages would lie unread.
 Not here: when to ask again (`exchange.py`), what is sent (`requests.py`).
@@ -21,7 +22,14 @@ from manifestctl.endpoints import find_daemons
 from manifestctl.exchange import Attempt, Exchange
 from manifestctl.requests import with_ids
 from manifestctl.retry import RetryPolicy
-from manifestctl.sockets import Curve, open_dealer, split_answer, try_receive, try_send
+from manifestctl.sockets import (
+    Curve,
+    open_dealer,
+    split_answer,
+    try_receive,
+    try_send,
+    watch_disconnections,
+)
 from manifestctl.sync_connection import listed
 from protocol.commands import Request
 from protocol.errors import CommandError
@@ -53,11 +61,13 @@ class _Link:
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self._socket = LoopSocket(socket, self._on_ready)
+        self._disconnections = LoopSocket(watch_disconnections(socket), self._on_disconnected)
         self._answers: dict[bytes, asyncio.Future[bytes]] = {}
         self._unsent: dict[bytes, bytes] = {}
         self._numbers = 0
 
     async def ask(self, attempt: Attempt, body: bytes) -> tuple[bool, bytes | None]:
+        self._on_disconnected()  # What was sent before is lost; this one is not yet.
         self._numbers += 1
         number = b"%x" % self._numbers
         loop = asyncio.get_running_loop()
@@ -77,6 +87,7 @@ class _Link:
             self._unsent.pop(number, None)
 
     def close(self) -> None:
+        self._disconnections.close()
         self._socket.close()
         for future in self._answers.values():
             if not future.done():
@@ -85,6 +96,15 @@ class _Link:
     def _give_up_unsent(self, number: bytes) -> None:
         if number in self._unsent and not self._answers[number].done():
             self._answers[number].set_exception(TimeoutError())
+
+    def _on_disconnected(self) -> None:
+        is_lost = False
+        while self._disconnections.is_ready(zmq.POLLIN):
+            is_lost |= try_receive(self._disconnections.socket) is not None
+        if is_lost:
+            for number, future in self._answers.items():
+                if number not in self._unsent and not future.done():
+                    future.set_exception(TimeoutError())
 
     def _on_ready(self) -> None:
         socket = self._socket

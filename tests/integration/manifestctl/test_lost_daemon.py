@@ -1,9 +1,10 @@
 """A daemon dies with a request in hand: who is patient with a long answer does not wait for this one."""
 
+import asyncio
 import signal
 from concurrent.futures import ThreadPoolExecutor, wait
 
-from manifestctl import RetryPolicy, SyncClient
+from manifestctl import Client, RetryPolicy, SyncClient
 from tests.support.daemon_process import DaemonProcess, short_folder
 
 # As `manifestctl backup` and `verify` do: one attempt may take all the time there is.
@@ -27,4 +28,21 @@ def test_the_request_is_sent_again_to_the_daemon_that_comes_back() -> None:
         daemon.wait()
         daemon.start()
 
-        assert asking.result().seq == opening.seq
+        assert asking.result(20.0).seq == opening.seq
+
+
+async def test_so_is_an_async_client_s() -> None:
+    with short_folder() as folder, DaemonProcess(folder) as daemon:
+        daemon.start()
+        async with Client(daemon.commands, daemon.events, retry=PATIENT) as client:
+            opening = await client.backup(token=TOKEN)
+            daemon.signal(signal.SIGSTOP)
+            asking = asyncio.ensure_future(
+                client.backup(token=TOKEN, after_seq=0, upto_seq=opening.seq)
+            )
+            await asyncio.wait([asking], timeout=0.5)
+            daemon.signal(signal.SIGKILL)
+            await asyncio.to_thread(daemon.wait)
+            await asyncio.to_thread(daemon.start)
+
+            assert (await asyncio.wait_for(asking, 20.0)).seq == opening.seq

@@ -174,7 +174,10 @@ class ConnectionLimit:
             self._stopped.set()
             self._thread.join()
             self._thread = None
-            self._door.open()
+            try:
+                self._door.open()
+            except OSError as error:  # Nobody needs the names any more.
+                log.warning("the sockets' names could not be given back: %s", error)
 
     def _watch(self) -> None:
         interval_s = 0.0

@@ -33,14 +33,18 @@ class Door:
                     name.rename(kept)
 
     def open(self) -> None:
-        """Let people in again."""
+        """Let people in again; where that fails, the next call tries again.
+
+        Raises:
+            OSError: there is no room for a name.
+        """
         if not self.is_open:
-            self.is_open = True
             for name, kept in self._names:
                 try:
                     name.hardlink_to(kept)
                 except FileNotFoundError:
-                    continue
+                    continue  # Somebody has removed it, or it was opened by a call that failed then.
                 except FileExistsError:
                     log.warning("%s was taken by another process while nobody could connect", name)
                 kept.unlink()
+            self.is_open = True

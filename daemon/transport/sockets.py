@@ -16,6 +16,7 @@ import zmq
 import zmq.backend
 
 from daemon.connections import backlog
+from daemon.door import CLOSED_SUFFIX
 from daemon.errors import ConfigurationError
 from protocol import endpoints
 from protocol.limits import MESSAGE_SIZE_MAX
@@ -95,6 +96,7 @@ def bind(opened: Socket, endpoint: str) -> Bound:
     """
     path = refuse_if_taken(endpoint)
     try:
+        Path(f"{path}{CLOSED_SUFFIX}").unlink(missing_ok=True)  # Of one that was killed.
         opened.bind(endpoint)
         path.chmod(SOCKET_MODE)
         return Bound(path, _file_at(path))
@@ -119,7 +121,8 @@ def check_endpoint(endpoint: str) -> Path:
 def refuse_if_taken(endpoint: str) -> Path:
     """Return the path of an endpoint on which nobody listens.
 
-    libzmq would unlink a listener's socket and take its name.
+    libzmq would unlink a listener's socket and take its name. A daemon that lets nobody in just
+    now (`daemon.door`) listens under another one, and wants its own back.
 
     Raises:
         ConfigurationError: the endpoint is unusable or in use; the message says how to go on.
@@ -128,6 +131,17 @@ def refuse_if_taken(endpoint: str) -> Path:
     if not path.parent.is_dir():  # Not sooner: the service manager makes it for the start.
         message = f"{endpoint}: the folder {path.parent} does not exist; create it, or use --dev"
         raise ConfigurationError(message)
+    for name in (path, Path(f"{path}{CLOSED_SUFFIX}")):
+        # Nobody can connect by a longer name, so nobody can ask who listens there.
+        if len(os.fsencode(name)) <= endpoints.IPC_PATH_SIZE_MAX and _is_listened_to(
+            name, endpoint
+        ):
+            message = f"another process listens on {endpoint}; stop it, or give another endpoint"
+            raise ConfigurationError(message)
+    return path
+
+
+def _is_listened_to(path: Path, endpoint: str) -> bool:
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             message = f"{path} is a file and no socket; remove it, or give another endpoint"
@@ -136,11 +150,10 @@ def refuse_if_taken(endpoint: str) -> Path:
             probe.settimeout(0)  # A listener whose queue is full says EAGAIN at once.
             probe.connect(str(path))
     except (FileNotFoundError, ConnectionRefusedError):
-        return path  # Nothing, or left behind by a process that ended.
+        return False  # Nothing, or left behind by a process that ended.
     except BlockingIOError:
-        pass
+        return True
     except OSError as error:
         message = f"cannot look at {endpoint}: {error.strerror}; give another endpoint"
         raise ConfigurationError(message) from error
-    message = f"another process listens on ipc://{path}; stop it, or give another endpoint"
-    raise ConfigurationError(message)
+    return True

@@ -1,6 +1,7 @@
 """Endpoints are the daemon's own: it takes none from a living process, and lets no stranger in."""
 
 import os
+import signal
 import socket
 import stat
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import zmq
 
+from daemon.door import CLOSED_SUFFIX
 from tests.support.daemon_process import DaemonProcess, run_manifestd, short_folder
 
 
@@ -65,6 +67,39 @@ def test_a_second_daemon_on_an_endpoint_refuses_and_the_first_one_keeps_it(
         assert not (folder / "data").exists()
     assert daemon.result(op="health")["status"] == "ok"
     daemon.subscriber(b"heartbeat").close()
+
+
+def test_it_keeps_it_also_while_its_door_is_closed(daemon: DaemonProcess) -> None:
+    name, kept = daemon.folder / "c", daemon.folder / f"c{CLOSED_SUFFIX}"
+    name.rename(kept)  # As the door does.
+    with short_folder() as folder:
+        second = run_manifestd(
+            "--dev",
+            *("--data-dir", str(folder / "data")),
+            *("--commands", daemon.commands, "--events", f"ipc://{folder}/e"),
+        )
+    assert not name.exists()
+    kept.rename(name)
+
+    assert second.returncode == 78
+    assert f"another process listens on {daemon.commands}" in second.stderr
+    assert daemon.result(op="health")["status"] == "ok"
+
+
+def test_what_a_daemon_left_that_was_killed_behind_its_closed_door_is_removed() -> None:
+    with short_folder() as folder, DaemonProcess(folder) as daemon:
+        daemon.start()
+        names = [folder / "c", folder / "e"]
+        for name in names:
+            name.rename(f"{name}{CLOSED_SUFFIX}")
+        daemon.signal(signal.SIGKILL)
+        daemon.wait()
+
+        daemon.start()
+
+        assert not list(folder.glob(f"*{CLOSED_SUFFIX}"))
+        assert all(name.is_socket() for name in names)
+        assert daemon.stop() == 0
 
 
 @pytest.mark.parametrize(

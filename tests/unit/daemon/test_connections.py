@@ -1,6 +1,7 @@
 """Whom to hang up on when there are too many connections."""
 
 import socket
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -82,3 +83,29 @@ def test_a_name_that_somebody_else_took_stays_his(caplog: pytest.LogCaptureFixtu
         assert connects(path)
         assert "taken by another process" in caplog.text
         assert not Path(f"{path}{CLOSED_SUFFIX}").exists()
+
+
+def test_a_door_that_could_not_be_opened_is_opened_as_soon_as_there_is_room() -> None:
+    with short_folder() as folder:
+        options = ["-o", "nr_inodes=4"]  # A name takes one of them, also a second one of a file.
+        command = ["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)]
+        mounted = subprocess.run(command, check=False, capture_output=True)
+        if mounted.returncode:
+            pytest.skip(f"no tmpfs can be mounted: {mounted.stderr.decode()}")
+        try:
+            with socket.socket(socket.AF_UNIX) as listening:
+                path = folder / "s"
+                listening.bind(str(path))
+                listening.listen(8)
+                door = Door([str(path)])
+                door.close()
+                for name in ("full", "of"):
+                    (folder / name).touch()
+                with pytest.raises(OSError, match="No space left"):
+                    door.open()
+                (folder / "of").unlink()
+                door.open()
+                assert door.is_open
+                assert connects(path)
+        finally:
+            subprocess.run(["umount", str(folder)], check=True)

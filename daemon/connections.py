@@ -237,9 +237,9 @@ def hang_up(descriptor: int) -> None:
         looked_at.detach()
 
 
-def hang_up_on(pid: int, paths: Collection[str]) -> None:
-    """End every connection of a process to the sockets at `paths`."""
+def hang_up_on(pid: int | None, paths: Collection[str]) -> None:
+    """End every connection of a process, None: of all processes, to the sockets at `paths`."""
     for connection in connections(paths, 4 * open_descriptors()):
-        if connection.pid == pid:
+        if pid in (None, connection.pid):
             with suppress(OSError):
                 hang_up(connection.descriptor)

@@ -4,12 +4,13 @@ Promise:  events leave in the order in which they are given. A subscriber that i
           messages and nobody else notices; it finds out by a gap, or by a heartbeat ahead of it.
           It is bound, and takes subscriptions, as soon as it is made: recovery reports over it.
           At most `SUBSCRIPTIONS_BYTES_MAX` of subscriptions are kept; then the process that has
-          most of them is hung up on.
+          most of them is hung up on, and everybody where that does not help.
 Assume:   the loop's thread is the only one that touches the socket.
 """
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -40,6 +41,8 @@ SUBSCRIPTIONS_BYTES_MAX: Final = 512 << 10
 # Per connection. libzmq takes all that is there from all connections in one go, 40 us for the longest.
 SUBSCRIPTIONS_QUEUED_MAX: Final = 1
 SUBSCRIPTIONS_TAKEN_MAX: Final = 128  # Then others have their turn.
+TOO_MANY_S_MAX: Final = 2.0  # To end a connection, and to hear of what went with it, takes less.
+EVERYBODY: Final = -1  # In place of a process.
 _SUBSCRIBE, _UNSUBSCRIBE = 1, 0  # A message's first byte (RFC 29).
 
 log: Final = logging.getLogger(__name__)
@@ -53,9 +56,15 @@ class Heartbeat(msgspec.Struct, frozen=True):
 
 
 class Subscriptions:
-    """How many bytes of prefixes libzmq keeps for whom, by what XPUB tells: each prefix once."""
+    """How many bytes of prefixes libzmq keeps for whom, by what XPUB tells: each prefix once.
 
-    def __init__(self) -> None:
+    XPUB tells of the first subscriber of a prefix and of the last one's end: a prefix can be kept
+    for one that nobody can name, after its owner is gone.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._too_many_since_s: float | None = None
         self._owners: dict[bytes, str] = {}
         self._bytes: Counter[str] = Counter()
         self._told = ("", 0)  # Who was named last, and how much he had then.
@@ -75,12 +84,20 @@ class Subscriptions:
                 del self._bytes[owner]
 
     def too_many(self) -> int | None:
-        """Return the process that has most, when all have more than there may be.
+        """Return the process that has most, when all have more than there may be, in the end EVERYBODY.
 
         Whoever was named is named again only when he has more: to end a connection takes a moment.
         """
         if self._bytes.total() <= SUBSCRIPTIONS_BYTES_MAX:
+            self._too_many_since_s = None
+            self._told = ("", 0)
             return None
+        now_s = self._clock()
+        if self._too_many_since_s is None:
+            self._too_many_since_s = now_s
+        elif now_s - self._too_many_since_s > TOO_MANY_S_MAX:
+            self._too_many_since_s = None
+            return EVERYBODY
         owner, size_bytes = self._bytes.most_common(1)[0]
         told, told_bytes = self._told
         self._told = (owner, size_bytes)
@@ -135,8 +152,16 @@ class EventSocket:
             self._look_later()
         greediest = self._subscriptions.too_many()
         if greediest is not None:
+            self._hang_up_on(greediest)
+
+    def _hang_up_on(self, greediest: int) -> None:
+        paths = [str(bound.path) for bound in self._bound]
+        if greediest == EVERYBODY:
+            log.warning("there are still too many subscriptions: every subscriber is hung up on")
+            hang_up_on(None, paths)
+        else:
             log.warning("process %d subscribes to too much and is hung up on", greediest)
-            hang_up_on(greediest, [str(bound.path) for bound in self._bound])
+            hang_up_on(greediest, paths)
 
     def _look_later(self) -> None:
         """Look for subscriptions soon: to send takes them from the socket's queue, too."""

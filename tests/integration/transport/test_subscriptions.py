@@ -1,6 +1,8 @@
 """Who subscribes without end is hung up on; what he subscribed to is forgotten, and others notice nothing."""
 
 import os
+import subprocess
+import sys
 import time
 
 import zmq
@@ -13,6 +15,21 @@ PREFIXES = 5000  # libzmq would keep 235 MB for them.
 SIZE = SUBSCRIPTION_SIZE_MAX - 100
 GROWTH_MAX = 100 << 20  # Bytes.
 SILENT_S = 2.0  # So long the memory has not grown when everything was taken.
+
+SHARE = (
+    SUBSCRIPTIONS_BYTES_MAX * 3 // 4 // SIZE
+)  # Prefixes: of one process no more than it may have.
+SUBSCRIBER = f"""
+import sys, zmq
+subscriber = zmq.Context().socket(zmq.SUB)
+subscriber.connect(sys.argv[1])
+for number in range(int(sys.argv[3])):
+    subscriber.setsockopt(zmq.SUBSCRIBE, f"{{sys.argv[2]}}-{{number}}".ljust({SIZE}).encode())
+subscriber.setsockopt(zmq.SUBSCRIBE, b"heartbeat")
+subscriber.recv_multipart()
+print("taken", flush=True)
+sys.stdin.read()
+"""
 
 
 def growth(daemon: DaemonProcess) -> int:
@@ -43,6 +60,38 @@ def test_subscriptions_without_end_take_no_memory_without_end() -> None:
         with daemon.socket(zmq.SUB) as other:
             other.setsockopt(zmq.SUBSCRIBE, b"heartbeat")
             assert other.poll(int(ANSWER_S * 1000))
+        assert daemon.stop() == 0, daemon.log()
+
+
+def test_what_was_inherited_from_those_who_are_gone_counts_too() -> None:
+    """Two subscribe to the same, libzmq tells of the first one, and that one goes."""
+    with short_folder() as folder, DaemonProcess(folder) as daemon:
+        daemon.start()
+        with daemon.socket(zmq.SUB, options={zmq.SNDHWM: 0}) as heir:
+            ended = heir.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+            for seed, count in ((1, SHARE), (2, SHARE - 1)):  # The second never has most of them.
+                arguments = [daemon.events, str(seed), str(count)]
+                with subprocess.Popen(
+                    [sys.executable, "-c", SUBSCRIBER, *arguments],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                ) as first:
+                    assert first.stdout is not None
+                    assert (
+                        first.stdout.readline() == b"taken\n"
+                    )  # It hears the daemon: all were taken.
+                    for number in range(count):
+                        prefix = f"{seed}-{number}".ljust(SIZE).encode()
+                        heir.setsockopt(zmq.SUBSCRIBE, prefix)
+                    heir.setsockopt(zmq.SUBSCRIBE, b"heartbeat")
+                    assert heir.poll(int(ANSWER_S * 1000))
+                    heir.recv_multipart()
+                    heir.setsockopt(zmq.UNSUBSCRIBE, b"heartbeat")
+                    if seed == 1:
+                        assert not ended.poll(0)
+
+            assert ended.poll(int(ANSWER_S * 1000))
+        assert "every subscriber is hung up on" in daemon.log()
         assert daemon.stop() == 0, daemon.log()
 
 

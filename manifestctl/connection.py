@@ -67,7 +67,6 @@ class _Link:
         self._numbers = 0
 
     async def ask(self, attempt: Attempt, body: bytes) -> tuple[bool, bytes | None]:
-        self._on_disconnected()  # What was sent before is lost; this one is not yet.
         self._numbers += 1
         number = b"%x" % self._numbers
         loop = asyncio.get_running_loop()
@@ -107,6 +106,7 @@ class _Link:
                     future.set_exception(TimeoutError())
 
     def _on_ready(self) -> None:
+        self._on_disconnected()  # What was sent before is lost; what is sent now is not.
         socket = self._socket
         while self._unsent and socket.is_ready(zmq.POLLOUT):
             number, body = next(iter(self._unsent.items()))

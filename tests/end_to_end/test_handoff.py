@@ -42,6 +42,7 @@ def committed() -> dict[str, Any]:
     return document
 
 
+@pytest.mark.long
 def test_a_quick_benchmark_measures_everything_and_hands_over(tmp_path: Path) -> None:
     written = tmp_path / "docs" / "handoff.json"
     before = handoff.PATH.read_bytes()

@@ -26,7 +26,7 @@ class LongestTurn:
     def __enter__(self) -> Self:
         """Begin to measure."""
         gc.collect()
-        gc.freeze()
+        gc.freeze()  # For good: to thaw it would have every later look go through all of it.
         self._last_s = time.thread_time()
         self._handle = self._loop.call_soon(self._look)
         return self
@@ -36,7 +36,6 @@ class LongestTurn:
         self._note()
         assert self._handle is not None
         self._handle.cancel()
-        gc.unfreeze()
 
     def _look(self) -> None:
         self._note()

@@ -156,12 +156,10 @@ def pieces(body: bytes) -> Iterator[Callable[[], object]]:
 
 
 @pytest.fixture(autouse=True)
-def frozen() -> Iterator[None]:
+def frozen() -> None:
     """Look for no garbage among what the other tests left, as the daemon does not at what it imported."""
     gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
+    gc.freeze()  # For good: to thaw it would have every later look go through all of it.
 
 
 def cpu_s(action: Callable[[], object]) -> float:

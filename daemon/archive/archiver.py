@@ -81,7 +81,8 @@ class Archiver:
         self._batch_end = batch_end
         self._on_failed = on_failed
         self._timer = timer
-        self._handle: TimerHandle | None = None
+        self._handle: TimerHandle | None = None  # Of the next look, and when that is.
+        self._look_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()  # Around each write: `archive_now` may come between.
         self._owed_end: BatchEnd | None = None  # A checkpoint that found no room.
@@ -110,9 +111,9 @@ class Archiver:
             return
         if self._is_urgent():
             self._start()
-        elif self._handle is None:
+        elif self._handle is None or self._awaits_checkpoint():
             self._dirty_since = self._timer.time()
-            self._handle = self._timer.call_later(DELAY_S, self._look)
+            self._look_in(DELAY_S)
 
     async def archive_now(self) -> None:
         """Write everything that is dirty when called, then index and checkpoint.
@@ -162,6 +163,15 @@ class Archiver:
         async with self._lock:
             self._rows.clear()
 
+    def _awaits_checkpoint(self) -> bool:
+        """Whether the next look is about nothing but a checkpoint, and too late for what is dirty."""
+        return self.no_room is None and self._look_at > self._timer.time() + DELAY_S
+
+    def _look_in(self, delay_s: float) -> None:
+        self._cancel()
+        self._look_at = self._timer.time() + delay_s
+        self._handle = self._timer.call_later(delay_s, self._look)
+
     def _is_urgent(self) -> bool:
         return self.no_room is None and self._dirty.holds(0.5)
 
@@ -171,7 +181,7 @@ class Archiver:
         under_load = seq - self._looked_at_seq >= LOAD_EVENTS
         self._looked_at_seq = seq
         if under_load and now - self._dirty_since < COALESCE_S and not self._is_urgent():
-            self._handle = self._timer.call_later(DELAY_S, self._look)
+            self._look_in(DELAY_S)
         else:
             self._start()
 
@@ -188,7 +198,7 @@ class Archiver:
             self.wake()
         elif self._rows:
             rest_s = self._checkpoint_at + CHECKPOINT_S - self._timer.time()
-            self._handle = self._timer.call_later(max(rest_s, 0.0), self._look)
+            self._look_in(max(rest_s, 0.0))
 
     async def _run(self) -> None:
         try:
@@ -197,7 +207,7 @@ class Archiver:
                 if self._timer.time() - self._checkpoint_at >= CHECKPOINT_S:
                     await self._write_checkpoint()
         except NoRoomError:
-            self._handle = self._timer.call_later(self._pause_s, self._look)
+            self._look_in(self._pause_s)
             self._pause_s = min(self._pause_s * 2, PAUSE_MAX_S)
         except DaemonError:
             assert self._stopped  # `on_failed` was called where it was caught first.

@@ -66,7 +66,7 @@ class Script:
                 return
         if not self._is_patient:
             return
-        message = f"the archive does not become current: {status}"
+        message = f"the archive does not become current: {status}\n{self._daemon.log}"
         raise AssertionError(message)
 
     def _write(self, name: str, step: str) -> None:

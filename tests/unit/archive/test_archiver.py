@@ -161,6 +161,26 @@ async def test_a_checkpoint_is_owed_once_a_second_and_paid_without_further_event
     assert not house.timer.waiting
 
 
+async def test_what_is_committed_before_a_checkpoint_that_is_owed_does_not_wait_for_it() -> None:
+    house = House()
+    house.commit("a")
+    house.timer.advance(DELAY_S)
+    await house.is_archived()
+    await until(lambda: bool(house.timer.waiting))
+
+    house.commit("b")
+    house.timer.advance(DELAY_S)
+
+    await house.is_archived()
+    assert house.work.batches == [[("a", 1)], [("b", 1)]]
+    await until(lambda: bool(house.timer.waiting))
+    assert house.work.checkpoints == []
+    house.timer.advance(CHECKPOINT_S)
+    await until(lambda: bool(house.work.checkpoints))
+    await house.archiver.stop()
+    assert not house.timer.waiting
+
+
 async def test_archive_now_writes_everything_and_the_checkpoint() -> None:
     house = House()
     house.commit("a", "b")

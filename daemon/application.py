@@ -7,7 +7,6 @@ Promise:  after a failed disk nobody is told "ok", and the process ends with the
 """
 
 import asyncio
-import errno
 import logging
 import os
 import signal
@@ -30,12 +29,13 @@ from daemon.configuration import Configuration, impersonators, rate_limit, store
 from daemon.connections import ConnectionLimit, raise_descriptor_limit
 from daemon.data_directory import DirectoryWatch
 from daemon.errors import (
-    UNUSABLE,
     ConfigurationError,
     DaemonError,
     DamagedStoreError,
     DiskFailedError,
     StoreLockedError,
+    disk_errors,
+    is_unusable,
     unusable,
 )
 from daemon.journal.disk import OperatingSystemDisk
@@ -143,19 +143,15 @@ class Application:
         `FileStore.open` makes sure.
         """
         disk = OperatingSystemDisk()
-        try:
-            if LOCK_NAME not in (names := disk.list_names(self._directory)):
-                refuse_strangers(self._directory, names)
-            disk.unlock(disk.lock(self._directory / LOCK_NAME))
-        except BlockingIOError as error:
-            raise StoreLockedError(self._directory) from error
-        except FileNotFoundError:
-            pass  # There is no directory yet.
-        except OSError as error:
-            if isinstance(error, UNUSABLE) or error.errno in {errno.ENAMETOOLONG, errno.ELOOP}:
-                raise unusable(self._directory, error) from error
-            what = f"looking at {self._directory}"
-            raise DiskFailedError(what, error) from error
+        with disk_errors(self._directory, f"looking at {self._directory}"):
+            try:
+                if LOCK_NAME not in (names := disk.list_names(self._directory)):
+                    refuse_strangers(self._directory, names)
+                disk.unlock(disk.lock(self._directory / LOCK_NAME))
+            except BlockingIOError as error:
+                raise StoreLockedError(self._directory) from error
+            except FileNotFoundError:
+                pass  # There is no directory yet.
 
     async def _recover(self, publisher: EventSocket) -> FileStore:
         started_s = time.monotonic()
@@ -184,7 +180,7 @@ class Application:
             reporter.error(str(error))
             await asyncio.sleep(0)  # For the message, which takes its turn on the loop.
             if isinstance(error, DiskFailedError) and (
-                isinstance(error.cause, UNUSABLE) or not self._directory.is_dir()
+                is_unusable(error.cause) or not self._directory.is_dir()
             ):
                 raise unusable(self._directory, error.cause) from error
             raise

@@ -1,5 +1,8 @@
 """Errors that end the daemon, each with the exit status that the unit file knows."""
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -70,14 +73,47 @@ class ConfigurationError(DaemonError):
     exit_status = 78
 
 
-# What no restart mends: the directory is not ours, or none.
-UNUSABLE: Final = (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError)
+class NoRoomForItError(DaemonError):
+    """A command found no room and took back what it had written (exit 74); `outcome` says what is left.
+
+    Unlike after a failed sync nothing is unknown.
+    """
+
+    exit_status = 74
+
+    def __init__(self, what: str, cause: OSError, outcome: str) -> None:
+        super().__init__(f"there is no room {what}: {cause.strerror}; {outcome}")
+
+
+_UNUSABLE: Final = (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError)
+_UNUSABLE_ERRNOS: Final = (errno.ENAMETOOLONG, errno.ELOOP)
+
+
+def is_unusable(error: OSError) -> bool:
+    """Whether no restart mends it: the data directory is not ours, or none."""
+    return isinstance(error, _UNUSABLE) or error.errno in _UNUSABLE_ERRNOS
 
 
 def unusable(directory: Path, cause: OSError) -> ConfigurationError:
-    """Return the error for a data directory that cannot be used because of one of `UNUSABLE`."""
+    """Return the error for a data directory of which `is_unusable` says so."""
     where = "" if cause.filename in (None, str(directory)) else f" ({cause.filename})"
     return ConfigurationError(
         f"the data directory {directory} cannot be used: {cause.strerror}{where}; "
         "give another --data-dir, or make all of it belong to the user who runs this"
     )
+
+
+@contextmanager
+def disk_errors(directory: Path, what: str) -> Iterator[None]:
+    """Turn an `OSError` of the data directory into the error that ends the process.
+
+    Raises:
+        ConfigurationError: the directory cannot be used, now or later.
+        DiskFailedError: the disk failed while `what` ("reading /data").
+    """
+    try:
+        yield
+    except OSError as error:
+        if is_unusable(error):
+            raise unusable(directory, error) from error
+        raise DiskFailedError(what, error) from error

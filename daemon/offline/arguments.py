@@ -13,13 +13,7 @@ from pathlib import Path
 
 from daemon.archive.identity import IDENTITY_NAME, refuse_unfinished
 from daemon.archive.opening import LOCK_NAME
-from daemon.errors import (
-    UNUSABLE,
-    ConfigurationError,
-    DiskFailedError,
-    StoreLockedError,
-    unusable,
-)
+from daemon.errors import ConfigurationError, StoreLockedError, disk_errors, unusable
 from daemon.journal.disk import Disk
 
 
@@ -76,15 +70,11 @@ def locked_store(disk: Disk, data_directory: Path) -> Iterator[None]:
             raise ConfigurationError(message)
         yield
         return
-    try:
-        lock = disk.lock(data_directory / LOCK_NAME)
-    except BlockingIOError as error:
-        raise StoreLockedError(data_directory) from error
-    except UNUSABLE as error:
-        raise unusable(data_directory, error) from error
-    except OSError as error:
-        what = f"locking {data_directory}"
-        raise DiskFailedError(what, error) from error
+    with disk_errors(data_directory, f"locking {data_directory}"):
+        try:
+            lock = disk.lock(data_directory / LOCK_NAME)
+        except BlockingIOError as error:
+            raise StoreLockedError(data_directory) from error
     try:
         refuse_unfinished(data_directory, _names(disk, data_directory))
         yield
@@ -112,13 +102,8 @@ def become_owner(data_directory: Path) -> None:
 
 
 def _names(disk: Disk, data_directory: Path) -> list[str]:
-    what = f"reading {data_directory}"
-    try:
+    with disk_errors(data_directory, f"reading {data_directory}"):
         return disk.list_names(data_directory)
-    except UNUSABLE as error:
-        raise unusable(data_directory, error) from error
-    except OSError as error:
-        raise DiskFailedError(what, error) from error
 
 
 def _directory(text: str) -> Path:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from daemon.errors import UNUSABLE, DamagedStoreError, DiskFailedError, unusable
+from daemon.errors import DamagedStoreError, disk_errors
 from daemon.journal.disk import Disk, OperatingSystemDisk
 from daemon.offline.arguments import add_output, locked_store, offline_parser, say
 from daemon.offline.remedies import Remedies
@@ -80,9 +80,9 @@ class Check:
         Raises:
             ConfigurationError: we may not; run it again as somebody who may.
             DiskFailedError: the disk failed; run it again.
-            NoRoomToRepairError: there is no room for the new files; nothing was changed.
+            NoRoomForItError: there is no room for the new files; nothing was changed.
         """
-        try:
+        with disk_errors(self._directory, f"repairing {self._directory}"):
             if self._repair:  # A repair that was killed may have renamed and not synced.
                 self._disk.sync_filesystem(self._directory)
             self.survey = surveyed(self._disk, self._directory)
@@ -91,11 +91,6 @@ class Check:
                 self.outcomes.append(self._outcome(remedy, repair))
             repair.finish()
             self._gave_up_reserve = repair.gave_up_reserve
-        except UNUSABLE as error:
-            raise unusable(self._directory, error) from error
-        except OSError as error:
-            what = f"repairing {self._directory}"
-            raise DiskFailedError(what, error) from error
         if self._repair:
             self.after = surveyed(self._disk, self._directory)
 

@@ -22,12 +22,10 @@ class RedactionsSeen:
 
     def __init__(self) -> None:
         self.ordered: dict[Erasure, int] = {}  # With the seq of the event that orders it.
-        self.undone: dict[
-            Erasure, None
-        ] = {}  # The archive holds the data, wherever it may be noted.
-        self.differing: list[
-            CommittedEvent
-        ] = []  # Of the journal; the archive's payload is another.
+        # Of those the archive holds the data still, wherever they may be noted.
+        self.undone: dict[Erasure, None] = {}
+        # The journal's events to which the archive has another payload.
+        self.differing: list[CommittedEvent] = []
 
     def see(self, event: CommittedEvent, archived: Mapping[int, bytes] | None = None) -> None:
         """Take note of an event, one of the archive's with the lines before it, by version."""

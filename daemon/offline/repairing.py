@@ -13,26 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from daemon.errors import DaemonError
+from daemon.errors import NoRoomForItError
 from daemon.journal.disk import SURVIVABLE_ERRNOS, Disk
 from daemon.journal.reserve import Reserve
 from daemon.journal.rewriting import QUARANTINE_NAME, NoRoomToRewriteError, write_temporary
 from daemon.journal.segment import temporary_path
 from daemon.offline.remedy import Mend
-
-
-class NoRoomToRepairError(DaemonError):
-    """The new files do not fit; unlike after a failed sync nothing is unknown, and nothing changed."""
-
-    exit_status = 74
-
-    def __init__(self, directory: Path, cause: OSError) -> None:
-        super().__init__(
-            f"there is no room to repair {directory}: {cause.strerror}; no file was changed. Free "
-            "some room and run the same command again: it takes what the damaged files take, twice"
-        )
-        self.directory = directory
-        self.cause = cause
 
 
 class _Step(NamedTuple):
@@ -59,7 +45,7 @@ class Repair:
         """Write what `mend` needs; return where the damaged bytes are kept, from the store on.
 
         Raises:
-            NoRoomToRepairError: there is no room; what was staged is removed again.
+            NoRoomForItError: there is no room; what was staged is removed again.
             OSError: the disk failed.
         """
         kept = None if mend.damaged is None else self._keep(mend, mend.damaged)
@@ -132,4 +118,8 @@ class Repair:
                 self._disk.sync_directory(folder.parent)
         if self.gave_up_reserve:
             Reserve(self._disk, self._directory, self._reserve_size_bytes).ensure()
-        raise NoRoomToRepairError(self._directory, cause) from cause
+        outcome = (
+            "no file was changed. Free some room and run the same command again: it takes what the "
+            "damaged files take, twice"
+        )
+        raise NoRoomForItError(f"to repair {self._directory}", cause, outcome) from cause

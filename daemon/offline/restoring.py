@@ -29,10 +29,12 @@ from daemon.archive.writer import NoRoomError
 from daemon.errors import (
     BadInputError,
     ConfigurationError,
-    DaemonError,
     DamagedStoreError,
     DiskFailedError,
+    NoRoomForItError,
     StoreLockedError,
+    is_unusable,
+    unusable,
 )
 from daemon.index import INDEX_NAME
 from daemon.journal.checkpoint import CHECKPOINT_NAME, BatchEnd
@@ -118,7 +120,7 @@ class Restore:
             try:
                 with self._disk_errors():
                     return self._run(readline, needs_header, keep_store_id)
-            except (BadInputError, NoRoomToRestoreError):
+            except (BadInputError, NoRoomForItError):
                 with suppress(OSError):  # Else the next restore does it.
                     self._clear()
                 raise
@@ -239,16 +241,14 @@ class Restore:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        try:
-            if LOCK_NAME not in self._disk.list_names(self._directory):
-                self._is_unfinished()  # Not even a lock is made beside what is not ours.
-            self._disk.make_directory(self._directory)
-            lock = self._disk.lock(self._directory / LOCK_NAME)
-        except BlockingIOError as error:
-            raise StoreLockedError(self._directory) from error
-        except OSError as error:
-            message = f"{self._directory} cannot be used: {error.strerror}; give another --data-dir"
-            raise ConfigurationError(message) from error
+        with self._disk_errors():
+            try:
+                if LOCK_NAME not in self._disk.list_names(self._directory):
+                    self._is_unfinished()  # Not even a lock is made beside what is not ours.
+                self._disk.make_directory(self._directory)
+                lock = self._disk.lock(self._directory / LOCK_NAME)
+            except BlockingIOError as error:
+                raise StoreLockedError(self._directory) from error
         try:
             yield
         finally:
@@ -262,22 +262,14 @@ class Restore:
         except (OSError, NoRoomError, DiskFailedError) as error:
             cause = error if isinstance(error, OSError) else error.cause
             if cause.errno in SURVIVABLE_ERRNOS:
-                raise NoRoomToRestoreError(self._directory, cause) from error
+                outcome = (
+                    "no store was made. Free some room and run the same command again, or give "
+                    "another --data-dir"
+                )
+                raise NoRoomForItError(f"for {what}", cause, outcome) from error
+            if is_unusable(cause):
+                raise unusable(self._directory, cause) from error
             raise DiskFailedError(what, cause) from error
 
     def _bad(self, reason: str) -> BadInputError:
         return BadInputError(f"{self._source}, {reason}")
-
-
-class NoRoomToRestoreError(DaemonError):
-    """The store does not fit; it is not there. Unlike after a failed sync nothing is unknown."""
-
-    exit_status = 74
-
-    def __init__(self, directory: Path, cause: OSError) -> None:
-        super().__init__(
-            f"there is no room to restore into {directory}: {cause.strerror}; no store was made. "
-            "Free some room and run the same command again, or give another --data-dir"
-        )
-        self.directory = directory
-        self.cause = cause

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.errors import UNUSABLE, DamagedStoreError, DiskFailedError, unusable
+from daemon.errors import DamagedStoreError, disk_errors
 from daemon.journal.disk import Disk, OperatingSystemDisk
 from daemon.offline.arguments import add_output, locked_store, offline_parser, say
 from daemon.offline.marks import Anchor
@@ -54,13 +54,8 @@ def surveyed(disk: Disk, data_directory: Path, anchor: Anchor | None = None) -> 
         DiskFailedError: it cannot be read.
     """
     survey = Survey(disk, data_directory, anchor)
-    try:
+    with disk_errors(data_directory, f"reading {data_directory}"):
         survey.run()
-    except UNUSABLE as error:
-        raise unusable(data_directory, error) from error
-    except OSError as error:
-        what = f"reading {data_directory}"
-        raise DiskFailedError(what, error) from error
     return survey
 
 

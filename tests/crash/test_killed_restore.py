@@ -14,10 +14,16 @@ import pytest
 import daemon.offline.restoring
 from daemon.archive.identity import IDENTITY_NAME
 from daemon.archive.opening import open_store
-from daemon.errors import BadInputError, ConfigurationError, DaemonError, DamagedStoreError
+from daemon.errors import (
+    BadInputError,
+    ConfigurationError,
+    DaemonError,
+    DamagedStoreError,
+    NoRoomForItError,
+)
 from daemon.journal.disk import OperatingSystemDisk
 from daemon.offline.building import UnsyncedDisk
-from daemon.offline.restoring import NoRoomToRestoreError, Restore
+from daemon.offline.restoring import Restore
 from protocol.backup import lifecycle_line
 from protocol.lifecycle.registry import DEFAULT_LIFECYCLE, LifecycleRegistry
 from protocol.progress import Clock, ProgressReporter
@@ -188,7 +194,7 @@ class FullDisk(DyingDisk):
 
 
 def test_a_full_disk_makes_no_store_and_says_so(tmp_path: Path) -> None:
-    with pytest.raises(NoRoomToRestoreError, match="no store was made") as caught:
+    with pytest.raises(NoRoomForItError, match="no store was made") as caught:
         restore(FullDisk(), tmp_path)
 
     assert isinstance(caught.value, DaemonError)
@@ -281,7 +287,7 @@ def test_a_disk_that_is_full_at_the_first_small_file_is_no_other_case(
 
     monkeypatch.setattr(UnsyncedDisk, "write_durably", full)
 
-    with pytest.raises(NoRoomToRestoreError):
+    with pytest.raises(NoRoomForItError):
         restore(DyingDisk(), tmp_path)
 
     assert is_empty(tmp_path)

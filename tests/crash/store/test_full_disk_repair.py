@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from daemon.command_line import main
+from daemon.errors import NoRoomForItError
 from daemon.journal.disk import OperatingSystemDisk
 from daemon.journal.reserve import Reserve
 from daemon.offline.fsck import Check
-from daemon.offline.repairing import NoRoomToRepairError
 from daemon.offline.verify import surveyed
 from tests.support.power_cut import LoopDisk, why_not
 from tests.support.small_store import DATA, make_small, read_all_of
@@ -172,7 +172,7 @@ def test_wherever_the_room_ends_all_of_it_is_done_or_nothing() -> None:
         check = Check(disk, DATA, repair=True)
         try:
             check.run()
-        except NoRoomToRepairError:
+        except NoRoomForItError:
             seen.add("refused")
             assert disk.files() == before
             disk.capacity_bytes = None

@@ -34,7 +34,7 @@ LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 # They run the same code thousands of times, in processes of their own too: measured, they would
 # take many times as long and cover nothing that the others do not.
 UNMEASURED = {"crash", "simulation", "tidy", "end_to_end"}
-MEASURED = {"test_command_line.py", "test_lifecycle_verbs.py", "test_backup.py", "test_restore.py"}
+MEASURED = {"test_command_line.py"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,7 +3,7 @@
 Two histories, `a` and `b`, each with a second version that holds personal data; both are redacted.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from daemon.archive.layout import Layout
@@ -14,7 +14,7 @@ from protocol.events import CommittedEvent
 from protocol.lifecycle.registry import LifecycleRegistry
 from protocol.snapshots import encode_snapshot, replay
 from tests.conformance.event_store import Follower
-from tests.support.faulty_disk import FaultyDisk, everything, only_durable, torn_after
+from tests.support.faulty_disk import FaultyDisk
 from tests.support.manual_timer import ManualTimer, until
 from tests.support.redactions import SECRETS, Redactable
 
@@ -23,14 +23,6 @@ NAMES = ("a", "b")
 LIFECYCLE = "manifest@1"
 # Segments of about two events, so that some are sealed, some removed, one is open.
 SETTINGS = StoreSettings(reserve_size_bytes=64, segment_size_bytes=2500)
-
-CRASHES: dict[str, Callable[[FaultyDisk], FaultyDisk]] = {
-    "killed": lambda disk: disk.after_kill(),
-    "power_cut": lambda disk: disk.after_power_cut(only_durable),
-    "power_cut_names_survive": lambda disk: disk.after_power_cut(only_durable, names_survive=True),
-    "power_cut_all_survives": lambda disk: disk.after_power_cut(everything, names_survive=True),
-    "power_cut_torn": lambda disk: disk.after_power_cut(torn_after(700), names_survive=True),
-}
 
 
 class Ran:

@@ -4,7 +4,6 @@ Whatever the call: every acknowledged event is there afterwards, a manifest is w
 and `events.log` has neither a gap nor a duplicate.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,9 @@ from daemon.store import FileStore
 from protocol.events import CommittedEvent
 from protocol.snapshots import decode_snapshot, encode_snapshot, replay
 from tests.conformance.event_store import Follower
+from tests.support.crashes import CRASHES
 from tests.support.events import Chain, committed
-from tests.support.faulty_disk import FaultyDisk, everything, only_durable, torn_after
+from tests.support.faulty_disk import FaultyDisk, only_durable
 from tests.support.manual_timer import ManualTimer, until
 
 pytestmark = (
@@ -28,13 +28,8 @@ DATA = Path("/data")
 SETTINGS = StoreSettings(reserve_size_bytes=512)
 NAMES = ("a", "io.github.acme/echo@1.0.0", "b")
 
-CRASHES: dict[str, Callable[[FaultyDisk], FaultyDisk]] = {
-    "killed": lambda disk: disk.after_kill(),
-    "power_cut": lambda disk: disk.after_power_cut(only_durable),
-    "power_cut_names_survive": lambda disk: disk.after_power_cut(only_durable, names_survive=True),
-    "power_cut_all_survives": lambda disk: disk.after_power_cut(everything, names_survive=True),
-    "power_cut_torn": lambda disk: disk.after_power_cut(torn_after(700), names_survive=True),
-    "power_cut_zeroed": lambda disk: disk.after_power_cut(_zeroed, names_survive=True),
+ENDS = CRASHES | {
+    "power_cut_zeroed": lambda disk: disk.after_power_cut(_zeroed, names_survive=True)
 }
 
 
@@ -125,7 +120,7 @@ def _of(name: str, events: list[CommittedEvent]) -> list[CommittedEvent]:
     return [event for event in events if event.core.manifest_id == name]
 
 
-@pytest.mark.parametrize("crash", CRASHES)
+@pytest.mark.parametrize("crash", ENDS)
 async def test_nothing_is_lost_or_doubled_whichever_call_of_the_archive_is_the_last(
     crash: str,
 ) -> None:
@@ -135,28 +130,28 @@ async def test_nothing_is_lost_or_doubled_whichever_call_of_the_archive_is_the_l
         killed_at += 1
         disk = FaultyDisk()
         acknowledged, died = await run_until_killed(disk, killed_at)
-        await check(CRASHES[crash](disk), acknowledged)
+        await check(ENDS[crash](disk), acknowledged)
 
     assert killed_at > 20
 
 
 # Every call, in turn for one crash or the other; in the long run for each.
-@pytest.mark.parametrize("every", [len(CRASHES), pytest.param(1, marks=pytest.mark.long)])
-@pytest.mark.parametrize("crash", CRASHES)
+@pytest.mark.parametrize("every", [len(ENDS), pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("crash", ENDS)
 async def test_a_start_up_that_is_killed_too_is_followed_by_one_that_succeeds(
     crash: str, every: int
 ) -> None:
     disk = FaultyDisk()
     acknowledged, died = await run_until_killed(disk, 20)
     assert died
-    disk = CRASHES[crash](disk)
-    killed_at = list(CRASHES).index(crash) % every
+    disk = ENDS[crash](disk)
+    killed_at = list(ENDS).index(crash) % every
     while died:
         killed_at += every
         second = disk.after_kill()
         second.kill_at(killed_at)
         died = await start_and_archive(second)
-        await check(CRASHES[crash](second), acknowledged)
+        await check(ENDS[crash](second), acknowledged)
 
     assert killed_at > 30
 
@@ -225,7 +220,7 @@ async def test_torn_bytes_go_to_quarantine_before_they_are_replaced() -> None:
         acknowledged, died = await run_until_killed(disk, killed_at)
         assert died
         last_call = disk.calls[-1]
-    disk = CRASHES["power_cut_zeroed"](disk)
+    disk = ENDS["power_cut_zeroed"](disk)
     torn = disk.files()[Layout(DATA).log("a")]
 
     await check(disk, acknowledged)
@@ -244,7 +239,7 @@ async def test_the_beginning_of_a_torn_line_is_no_damage() -> None:
         disk = FaultyDisk()
         acknowledged, died = await run_until_killed(disk, killed_at)
         assert died
-        disk = CRASHES["power_cut_torn"](disk)
+        disk = ENDS["power_cut_torn"](disk)
 
         await check(disk, acknowledged)
 

@@ -9,9 +9,9 @@ import pytest
 from daemon.errors import DaemonError
 from daemon.journal.checkpoint import CHECKPOINT_NAME
 from daemon.redaction.pending import PendingErasures
+from tests.support.crashes import CRASHES
 from tests.support.faulty_disk import FaultyDisk
 from tests.support.killed_redactions import (
-    CRASHES,
     DATA,
     check,
     kill_at_reached,

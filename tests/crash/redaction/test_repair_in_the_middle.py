@@ -21,10 +21,10 @@ from daemon.redaction.pending import REDACTIONS_NAME
 from protocol.erasure import erased
 from protocol.events import CommittedEvent
 from protocol.redaction import FIELDS
+from tests.support.crashes import CRASHES
 from tests.support.damages import KINDS, Damage, some
 from tests.support.faulty_disk import FaultyDisk
 from tests.support.killed_redactions import (
-    CRASHES,
     DATA,
     NAMES,
     check,

@@ -98,7 +98,7 @@ def test_everybody_has_a_bucket_of_his_own_and_some_have_another_rate() -> None:
 def test_a_bounded_number_of_names_is_remembered_and_forgetting_refuses_nobody() -> None:
     clock = Clock()
     limit = RateLimit(Allowance.of("10/s", 1), {}, clock)
-    for number in range(2 * PRINCIPALS_MAX):
+    for number in range(PRINCIPALS_MAX + 100):
         limit.take(f"p{number}")
     assert limit.principals == PRINCIPALS_MAX
     clock.now_ns += SECOND_NS

@@ -78,6 +78,13 @@ class CrashDaemon:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     @property
+    def threads(self) -> str:
+        """A line for each thread: its state and the kernel's function it waits in (man 5 proc)."""
+        assert self._process is not None
+        tasks = sorted(Path(f"/proc/{self._process.pid}/task").iterdir())
+        return "\n".join(f"{task.name} {_state(task)} {_text(task / 'wchan')}" for task in tasks)
+
+    @property
     def pidfd(self) -> int:
         """A descriptor that becomes readable when the process has ended."""
         return self._pidfd
@@ -191,3 +198,15 @@ class CrashDaemon:
         finally:
             os.close(self._pidfd)
             self._pidfd = -1
+
+
+def _state(task: Path) -> str:
+    """Return the letter of a thread's state; "?" where it has ended."""
+    return _text(task / "stat").rpartition(")")[2].strip()[:1] or "?"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""  # The thread ended meanwhile.

@@ -66,7 +66,8 @@ class Script:
                 return
         if not self._is_patient:
             return
-        message = f"the archive does not become current: {status}\n{self._daemon.log}"
+        told = f"{status}\n{self._daemon.threads}\n{self._daemon.log}"
+        message = f"the archive does not become current: {told}"
         raise AssertionError(message)
 
     def _write(self, name: str, step: str) -> None:

@@ -7,7 +7,7 @@ Not here: reservations of URNs that are being registered; the store keeps those 
 """
 
 import re
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
@@ -43,7 +43,7 @@ class Catalog:
         self._rows: dict[str, ManifestSummary] = {}
         self._by_age: list[tuple[int, str]] = []
         self._urns: dict[str, str] = {}
-        self._versions: dict[str, dict[str, str]] = {}  # URN without version -> version -> URN
+        self._versions: dict[str, list[str]] = {}  # URN without version -> URNs, highest last
         self._counts: dict[tuple[str, str], int] = {}
         for summary in summaries:
             self.update(summary)
@@ -81,13 +81,17 @@ class Catalog:
     def _note_urns(self, before: ManifestSummary | None, row: ManifestSummary) -> None:
         """Bring up to date what the manifest's URNs name; one that it had once stays its own."""
         for urn in () if before is None else before.registered:
-            base, version = _split(urn)
-            self._versions[base].pop(version, None)
+            urns = self._versions[_base(urn)]
+            place = bisect_left(urns, _rank(urn), key=_rank)
+            del urns[place : place + 1]
         for urn in (*row.registered, *row.withdrawn):
             self._urns[urn] = row.manifest_id
         for urn in row.registered:
-            base, version = _split(urn)
-            self._versions.setdefault(base, {})[version] = urn
+            urns = self._versions.setdefault(_base(urn), [])
+            if not urns or _rank(urns[-1]) < _rank(urn):  # As most are: the next version.
+                urns.append(urn)
+            else:
+                insort(urns, urn, key=_rank)
 
     def _count(self, row: ManifestSummary | None, by: int) -> None:
         if row is None:
@@ -110,11 +114,12 @@ class Catalog:
 
     def resolve(self, urn: str) -> str | None:
         """Return the registered URN that `urn` means: itself, or its highest version."""
-        base, version = _split(urn)
-        if urn == self._versions.get(base, {}).get(version):
+        urns = self._versions.get(_base(urn), [])
+        place = bisect_left(urns, _rank(urn), key=_rank)
+        if urns[place : place + 1] == [urn]:
             return urn
         versions = self._versions.get(urn)
-        return versions[max(versions, key=version_key)] if versions else None
+        return versions[-1] if versions else None
 
     def page(
         self, after: int, limit: int, wanted: Callable[[ManifestSummary], bool] = anything
@@ -144,10 +149,14 @@ def states_of(row: ManifestSummary) -> tuple[str, ...] | list[str]:
     return (row.state,) if isinstance(row.state, str) else row.state
 
 
-def _split(urn: str) -> tuple[str, str]:
-    """Return a URN without its version, and the version."""
-    base, _, version = urn.rpartition("@")
-    return base, unquote(version)
+def _base(urn: str) -> str:
+    """Return a URN without its version."""
+    return urn.rpartition("@")[0]
+
+
+def _rank(urn: str) -> tuple[Any, ...]:
+    """Return a key that sorts the URNs of one base by version; no two are equal."""
+    return (*version_key(unquote(urn.rpartition("@")[2])), urn)
 
 
 def version_key(version: str) -> tuple[Any, ...]:

@@ -97,6 +97,35 @@ def test_a_urn_without_version_is_its_highest_whatever_was_registered_last(order
     assert catalog.resolve("urn:proto:agent:echo@1") is None
 
 
+def test_one_of_many_versions_is_found_without_going_through_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    base = "urn:proto:agent:echo"
+    urns = [f"{base}@1.{number}.0" for number in range(2000)]
+    numbers = [*range(1, 2000, 2), *range(0, 2000, 2)]
+    catalog = Catalog(
+        _row(number + 1, "REGISTERED", registered=(urns[number],)) for number in numbers
+    )
+    ranked: list[str] = []
+
+    def counted(version: str) -> tuple[Any, ...]:
+        ranked.append(version)
+        return version_key(version)
+
+    monkeypatch.setattr(catalog_module, "version_key", counted)
+    for urn, means in ((base, urns[1999]), (urns[7], urns[7]), (f"{base}@1.2000.0", None)):
+        ranked.clear()
+        assert catalog.resolve(urn) == means
+        assert len(ranked) < 20
+    for number in (1999, 1997, 7):
+        ranked.clear()
+        catalog.update(_row(number + 1, "WITHDRAWN", withdrawn=(urns[number],)))
+        assert len(ranked) < 20
+        assert catalog.resolve(urns[number]) is None
+
+    assert catalog.resolve(base) == urns[1998]
+
+
 def test_counts_follow_states_and_lifecycles() -> None:
     catalog = Catalog([_row(1), _row(2, ["A", "B"], lifecycle="other@1")])
     catalog.update(_row(1, "REVIEWED"))

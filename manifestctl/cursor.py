@@ -5,11 +5,12 @@
 A store that was restored has another id: what follows in it is not what followed in the original,
 and who went on at 813 would miss events without notice. A person may write the seq alone.
 
-Promise:  it holds the old seq or the new one, never half of one: a new file takes its place.
-          It is written after the event was handled, so after a crash that event comes again:
-          at least once, never not at all.
+Promise:  it holds the old seq or the new one, never half of one, also after a power cut: a new file,
+          synced, takes its place. It is written after the event was handled, so after a crash that
+          event comes again: at least once, never not at all.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -55,7 +56,10 @@ class Cursor:
         """Store `place`."""
         beside = self._path.with_name(f"{self._path.name}.new")
         try:
-            beside.write_text(" ".join(str(one) for one in place if one is not None) + "\n")
+            with beside.open("w") as file:
+                file.write(" ".join(str(one) for one in place if one is not None) + "\n")
+                file.flush()
+                os.fdatasync(file.fileno())
             beside.replace(self._path)
         except OSError as error:
             message = f"cannot write the cursor {self._path}: {error.strerror}"

@@ -180,6 +180,7 @@ class CommandSocket:
         if not self._reading:
             return  # It was stopped before its turn came.
         socket, is_over = self._socket, self._turns.is_over
+        is_drained = False
         try:
             for count in range(BURST_MAX):
                 if count and is_over():
@@ -197,8 +198,10 @@ class CommandSocket:
                 else:
                     self._request((routing_id,), frame)
         except zmq.Again:
-            return
-        self._check_later()
+            is_drained = True
+        finally:
+            if not is_drained:
+                self._check_later()
 
     def _unusual(self, head: list[bytes], frame: zmq.Frame) -> None:
         """Read the rest of a message that is not what REQ sends."""

@@ -132,10 +132,7 @@ def refuse_if_taken(endpoint: str) -> Path:
         message = f"{endpoint}: the folder {path.parent} does not exist; create it, or use --dev"
         raise ConfigurationError(message)
     for name in (path, Path(f"{path}{CLOSED_SUFFIX}")):
-        # Nobody can connect by a longer name, so nobody can ask who listens there.
-        if len(os.fsencode(name)) <= endpoints.IPC_PATH_SIZE_MAX and _is_listened_to(
-            name, endpoint
-        ):
+        if _is_listened_to(name, endpoint):
             message = f"another process listens on {endpoint}; stop it, or give another endpoint"
             raise ConfigurationError(message)
     return path
@@ -143,12 +140,17 @@ def refuse_if_taken(endpoint: str) -> Path:
 
 def _is_listened_to(path: Path, endpoint: str) -> bool:
     try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            message = f"{path} is a file and no socket; remove it, or give another endpoint"
-            raise ConfigurationError(message)
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(0)  # A listener whose queue is full says EAGAIN at once.
-            probe.connect(str(path))
+        found = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+        try:
+            if not stat.S_ISSOCK(os.fstat(found).st_mode):
+                message = f"{path} is a file and no socket; remove it, or give another endpoint"
+                raise ConfigurationError(message)
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(0)  # A listener whose queue is full says EAGAIN at once.
+                # Its own name may be too long to connect by: 107 bytes, and then the suffix.
+                probe.connect(f"/proc/self/fd/{found}")
+        finally:
+            os.close(found)
     except (FileNotFoundError, ConnectionRefusedError):
         return False  # Nothing, or left behind by a process that ended.
     except BlockingIOError:

@@ -10,6 +10,7 @@ import pytest
 import zmq
 
 from daemon.door import CLOSED_SUFFIX
+from protocol.endpoints import IPC_PATH_SIZE_MAX
 from tests.support.daemon_process import DaemonProcess, run_manifestd, short_folder
 
 
@@ -84,6 +85,22 @@ def test_it_keeps_it_also_while_its_door_is_closed(daemon: DaemonProcess) -> Non
     assert second.returncode == 78
     assert f"another process listens on {daemon.commands}" in second.stderr
     assert daemon.result(op="health")["status"] == "ok"
+
+
+def test_so_does_one_whose_name_is_as_long_as_names_may_be() -> None:
+    with short_folder() as folder, socket.socket(socket.AF_UNIX) as listener:
+        name = folder / "c".ljust(IPC_PATH_SIZE_MAX - len(f"{folder}/"), "c")
+        listener.bind(str(name))
+        listener.listen()
+        name.rename(f"{name}{CLOSED_SUFFIX}")
+        result = run_manifestd(
+            "--dev",
+            *("--data-dir", str(folder / "data")),
+            *("--commands", f"ipc://{name}", "--events", f"ipc://{folder}/e"),
+        )
+
+    assert result.returncode == 78
+    assert f"another process listens on ipc://{name}" in result.stderr
 
 
 def test_what_a_daemon_left_that_was_killed_behind_its_closed_door_is_removed() -> None:

@@ -1,5 +1,6 @@
 """The cursor's file holds one seq, or it is an error: guessing would skip events."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,28 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
     assert cursor.read() == (812, STORE)
     assert [path.name for path in tmp_path.iterdir()] == ["seen"]
+
+
+def test_it_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    sync, replace = os.fdatasync, Path.replace
+
+    def synced(descriptor: int) -> None:
+        done.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink().read_text()}")
+        sync(descriptor)
+
+    def renamed(path: Path, target: Path) -> Path:
+        done.append(f"name {target.name}")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fdatasync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+
+    Cursor(tmp_path / "seen").write(Place(7, STORE))
+
+    assert done == [f"sync 7 {STORE}\n", "name seen"]
 
 
 def test_a_person_may_write_the_seq_alone(tmp_path: Path) -> None:

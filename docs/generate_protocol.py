@@ -55,6 +55,11 @@ known name in `suggestion`.
 
 (Shortened: the members are below.) A write that carries a `command_id` can be sent again until it
 is answered: the first answer comes again, with `"replayed":true`.
+
+No answer does not mean that nothing was done. A connection that ends (the daemon was stopped, killed
+or restarted) can take answers with it, also one that has reached the client's machine and was not
+read: libzmq drops what lies in the queue of a peer that is gone (with `ZMQ_IMMEDIATE`, as our clients
+set it). Ask again, with the same `command_id`: it is carried out once.
 """
 STEPS: Final = """
 ## Steps

@@ -71,7 +71,10 @@ class _StoppedError(Exception):
 
 
 class Application:
-    """One daemon, from start-up to exit. `end` ends the process at once (`os._exit`)."""
+    """One daemon, from start-up to exit.
+
+    `on_ready` is called once, when it answers; `end` ends the process at once (`os._exit`).
+    """
 
     def __init__(
         self,
@@ -80,12 +83,14 @@ class Application:
         base: Path,
         dev: bool,
         manager: ServiceManager,
+        on_ready: Callable[[], None] = lambda: None,
         end: Callable[[int], object] = os._exit,
     ) -> None:
         self._configuration = configuration
         self._directory = Path(configuration.daemon.data_dir)
         self._dev = dev
         self._manager = manager
+        self._on_ready = on_ready
         self._end = end
         self._rules = load_rules(configuration, base, dev=dev)
         identity = Identity(
@@ -281,6 +286,7 @@ class Application:
             log.warning("no [roles]: every peer has all roles but admin and impersonate")
         else:
             log.info("roles are assigned: %s", ", ".join(sorted(self._configuration.roles)))
+        self._on_ready()
         self._manager.ready(f"serving at seq {store.last_seq}")
         self._manager.feed_watchdog(lambda: f"serving at seq {store.last_seq}")
 

@@ -209,8 +209,11 @@ def _run(configuration: "Configuration", options: argparse.Namespace) -> int:
         format="%(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    if options.dev:
-        _greet(configuration, temporary=options.data_dir is None)
+
+    def greet() -> None:
+        if options.dev:
+            _greet(configuration, temporary=options.data_dir is None)
+
     _tune_collector()
 
     async def serve() -> int:
@@ -220,6 +223,7 @@ def _run(configuration: "Configuration", options: argparse.Namespace) -> int:
                 base=_base(options),
                 dev=options.dev,
                 manager=ServiceManager(os.environ),
+                on_ready=greet,
             )
         return await application.run()
 

@@ -55,6 +55,8 @@ def test_a_second_daemon_on_a_directory_says_so_in_one_line_and_leaves_the_first
         assert result.returncode == LOCKED
         assert f"another manifestd works on {folder / 'data'}" in result.stderr
         assert result.stderr.count("\n") == 1
+        assert "In another terminal:" in daemon.log()
+        assert result.stdout == ""  # What to try with a daemon is said by one that answers.
         assert not (folder / "e2").exists()
         assert daemon.result(op="health")["status"] == "ok"
         assert daemon.stop() == 0

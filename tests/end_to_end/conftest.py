@@ -3,9 +3,9 @@
 import pytest
 
 from manifestctl.testing import Daemon, daemon
-from tests.support.manifestctl_process import Run, runner
+from tests.support.manifestctl_process import Run, process_runner, runner
 
-__all__ = ["daemon", "run"]
+__all__ = ["daemon", "run", "run_process"]
 
 
 @pytest.fixture(autouse=True)
@@ -27,3 +27,9 @@ def unmeasured_daemon(
 def run(daemon: Daemon) -> Run:
     """Return `run(verb, argument, ..., status=0, text="standard input")`, for the daemon."""
     return runner(daemon.environ)
+
+
+@pytest.fixture
+def run_process(daemon: Daemon) -> Run:
+    """Return the same for manifestctl as a process of its own."""
+    return process_runner(daemon.environ)

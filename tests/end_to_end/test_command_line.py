@@ -1,4 +1,4 @@
-"""Every verb of manifestctl, as a process of its own, against a real daemon."""
+"""Every verb of manifestctl against a real daemon; as a process of its own where that shows."""
 
 import os
 import pty
@@ -233,7 +233,7 @@ def test_a_new_cursor_begins_now(run: Run, tmp_path: Path, daemon: Daemon, echo:
     cursor = tmp_path / "seen"
     with watching(daemon, "--cursor", str(cursor), "--count", "1") as watch:
         assert watch.stdout is not None
-        while not cursor.exists():  # The watch has begun; each try takes a process' time.
+        while not cursor.exists():  # The watch has begun; each try takes an answer's time.
             assert watch.poll() is None
             run("health")
         assert cursor.read_text().split()[0] == "1"
@@ -242,13 +242,15 @@ def test_a_new_cursor_begins_now(run: Run, tmp_path: Path, daemon: Daemon, echo:
         assert msgspec.json.decode(watch.stdout.readline())["seq"] == 2
 
 
-def test_watch_runs_a_command_for_each_event(run: Run, tmp_path: Path, echo: str) -> None:
+def test_watch_runs_a_command_for_each_event(
+    run: Run, run_process: Run, tmp_path: Path, echo: str
+) -> None:
     cursor = tmp_path / "seen"
     run("submit", echo)
     watch = ["watch", "--from-seq", "1", "--cursor", str(cursor), "--count", "2", "--exec"]
     command = 'echo "$MANIFESTD_SEQ $MANIFESTD_ID $MANIFESTD_FROM>$MANIFESTD_STATE $(wc -l)"'
 
-    assert run(*watch, command).stdout == f"1 {echo} >DRAFT 1\n2 {echo} DRAFT>REVIEWED 1\n"
+    assert run_process(*watch, command).stdout == f"1 {echo} >DRAFT 1\n2 {echo} DRAFT>REVIEWED 1\n"
     assert cursor.read_text().split()[0] == "2"
 
 

@@ -35,6 +35,7 @@ from daemon.errors import (
     DiskFailedError,
     StoreLockedError,
     disk_errors,
+    is_unmakeable,
     is_unusable,
     unusable,
 )
@@ -184,10 +185,10 @@ class Application:
         except DaemonError as error:
             reporter.error(str(error))
             await asyncio.sleep(0)  # For the message, which takes its turn on the loop.
-            if isinstance(error, DiskFailedError) and (
-                is_unusable(error.cause) or not self._directory.is_dir()
-            ):
-                raise unusable(self._directory, error.cause) from error
+            if isinstance(error, DiskFailedError):
+                is_no_use = is_unusable if self._directory.is_dir() else is_unmakeable
+                if is_no_use(error.cause):
+                    raise unusable(self._directory, error.cause) from error
             raise
         disk.recovered()
         reporter.complete(seq=store.last_seq)

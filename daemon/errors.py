@@ -87,6 +87,7 @@ class NoRoomForItError(DaemonError):
 
 _UNUSABLE: Final = (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError)
 _UNUSABLE_ERRNOS: Final = (errno.ENAMETOOLONG, errno.ELOOP)
+_UNMAKEABLE_ERRNOS: Final = (errno.ENOENT, errno.EROFS)
 
 
 def is_unusable(error: OSError) -> bool:
@@ -94,8 +95,13 @@ def is_unusable(error: OSError) -> bool:
     return isinstance(error, _UNUSABLE) or error.errno in _UNUSABLE_ERRNOS
 
 
+def is_unmakeable(error: OSError) -> bool:
+    """Whether no restart mends that there is no data directory."""
+    return is_unusable(error) or error.errno in _UNMAKEABLE_ERRNOS
+
+
 def unusable(directory: Path, cause: OSError) -> ConfigurationError:
-    """Return the error for a data directory of which `is_unusable` says so."""
+    """Return the error for a data directory that cannot be used, or made."""
     where = "" if cause.filename in (None, str(directory)) else f" ({cause.filename})"
     return ConfigurationError(
         f"the data directory {directory} cannot be used: {cause.strerror}{where}; "

@@ -101,7 +101,7 @@ class FileStore:
             loop=asyncio.get_running_loop(),
             on_batch=self._on_batch,
             on_refused=self._on_refused,
-            on_failed=self._on_journal_failed,
+            on_failed=self._fail,
             segment_size_bytes=settings.segment_size_bytes,
             threads=threads,
             turns=turns,
@@ -360,6 +360,8 @@ class FileStore:
         return OverloadedError.full(what, limit=limit, retry_after_ms=RETRY_AFTER_MS)
 
     def _on_batch(self, entries: Sequence[_Entry], _log_hash: bytes) -> None:
+        if self._failure is not None:
+            return  # They were told: only a restart can tell what is there.
         committed = [entry.committed for entry in entries]
         for event in committed:
             manifest_id = event.core.manifest_id
@@ -381,17 +383,16 @@ class FileStore:
         for entry in entries:
             entry.refused(AppendRefusal(AppendOutcome.FULL, error))
 
-    def _on_journal_failed(self, error: DaemonError) -> None:
-        self._fail(error)
+    def _fail(self, error: DaemonError) -> None:
+        """Acknowledge nothing from now on, whatever else becomes durable."""
+        if self._failure is not None:
+            return
+        self._failure = error
+        self._report_failure(error)
         entries, self._pending = self._pending, {}
-        unknown = "the disk failed before the event was safe; ask again with the same command_id"
+        unknown = "the store failed before the event was safe; ask again with the same command_id"
         for entry in entries.values():
             entry.refused(AppendRefusal(AppendOutcome.UNKNOWN, UnavailableError(unknown)))
-
-    def _fail(self, error: DaemonError) -> None:
-        if self._failure is None:
-            self._failure = error
-            self._report_failure(error)
 
     def _unarchived(self, manifest_id: str) -> list[CommittedEvent]:
         dirty = self._dirty.get(manifest_id)

@@ -10,11 +10,11 @@ Promise:  it holds the old seq or the new one, never half of one, also after a p
           event comes again: at least once, never not at all.
 """
 
-import os
 import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from manifestctl.durable_file import exchange
 from manifestctl.session import UsageError
 
 _CONTENT: Final = re.compile(r"([0-9]+)(?: ([0-9a-f-]{36}))?")
@@ -54,13 +54,9 @@ class Cursor:
 
     def write(self, place: Place) -> None:
         """Store `place`."""
-        beside = self._path.with_name(f"{self._path.name}.new")
+        content = " ".join(str(one) for one in place if one is not None) + "\n"
         try:
-            with beside.open("w") as file:
-                file.write(" ".join(str(one) for one in place if one is not None) + "\n")
-                file.flush()
-                os.fdatasync(file.fileno())
-            beside.replace(self._path)
+            exchange(self._path, content.encode())
         except OSError as error:
             message = f"cannot write the cursor {self._path}: {error.strerror}"
             raise UsageError(message) from error

@@ -146,3 +146,19 @@ class DurableFile:
                 os.close(folder)
         except OSError as error:
             raise self._error(error) from error
+
+
+def exchange(path: Path, data: bytes) -> None:
+    """Give `path` the content `data`; after a power cut it has the old content, or the new.
+
+    That is half of what `DurableFile` promises, for a small file of one process that changes often.
+
+    Raises:
+        OSError: there is no room, or the disk failed; `path` has the old content.
+    """
+    beside = path.with_name(f"{path.name}.new")
+    with beside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fdatasync(file.fileno())
+    beside.replace(path)

@@ -207,8 +207,7 @@ class Archiver:
                 if self._timer.time() - self._checkpoint_at >= CHECKPOINT_S:
                     await self._write_checkpoint()
         except NoRoomError:
-            self._look_in(self._pause_s)
-            self._pause_s = min(self._pause_s * 2, PAUSE_MAX_S)
+            pass  # It is tried again.
         except DaemonError:
             assert self._stopped  # `on_failed` was called where it was caught first.
         except Exception:
@@ -254,9 +253,13 @@ class Archiver:
         self._on_failed(error)
 
     def _give_up(self, error: NoRoomError) -> None:
+        """Try again after a pause, whoever asked for what was given up."""
         if self.no_room is None:
             log.warning("no room for the archive: %s; trying again until there is", error)
         self.no_room = error
+        if not self._stopped:
+            self._look_in(self._pause_s)
+            self._pause_s = min(self._pause_s * 2, PAUSE_MAX_S)
 
     def _recovered(self) -> None:
         if self.no_room is not None:

@@ -187,6 +187,7 @@ class SimulatedDisk:
             files = [one for one in dirty if isinstance(one, Inode)]
             for inode in files[:1]:
                 inode.fail_sync(self.environment.dice)
+                inode.has_lost = True
             raise
         for node in self._media.everything():
             node.sync()
@@ -241,6 +242,9 @@ class SimulatedDisk:
         except OSError:
             inode.fail_sync(self.environment.dice)
             raise
+        if inode.has_lost:  # An error is told to each descriptor of the file, and by `syncfs`.
+            inode.has_lost = False
+            raise _error(errno.EIO, path)
         if self.syncs_files:
             inode.sync()
 

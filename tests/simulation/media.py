@@ -28,6 +28,7 @@ class Inode:
         self.cached = bytearray(content)
         self.durable = bytes(content)
         self.changes: list[Change] = []
+        self.has_lost = False  # Without a word: the next sync of this file tells.
 
     def write(self, offset: int, data: bytes) -> None:
         """Put `data` at `offset`."""

@@ -157,3 +157,18 @@ def test_a_bit_is_not_flipped_where_the_bytes_then_stand_elsewhere_too(
     before = content(environment.media, DATA / "a")
     assert environment.media.flip(DATA / "a", 0, dice) is None
     assert content(environment.media, DATA / "a") == before
+
+
+def test_what_a_failed_sync_of_the_file_system_lost_is_told_by_the_file_s_own(
+    environment: Environment,
+) -> None:
+    disk = SimulatedDisk(environment)
+    file = disk.open_append(DATA / "a", create=True)
+    file.write(b"lost")
+    environment.faults.append(Fault("sync_filesystem", errno.EIO, times=1))
+    with pytest.raises(OSError, match="a"):
+        disk.sync_filesystem(DATA)
+
+    with pytest.raises(OSError, match="a"):
+        file.sync()
+    file.sync()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from daemon.journal.sealed import seal
 from tests.support.daemon_process import DaemonProcess, run_manifestd, short_folder
 
-USAGE, CORRUPT, LOCKED, CONFIGURATION = 2, 70, 75, 78
+USAGE, CORRUPT, DISK_FAILED, LOCKED, CONFIGURATION = 2, 70, 74, 75, 78
 
 
 def fingerprint(folder: Path) -> dict[str, tuple[str, int]]:
@@ -230,3 +231,20 @@ def test_nothing_is_made_in_a_directory_that_is_somebody_elses(
 
     assert result.returncode in (CORRUPT, CONFIGURATION), result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+@pytest.mark.parametrize(
+    ("error", "status"), [("EIO", DISK_FAILED), ("ENOSPC", DISK_FAILED), ("EROFS", CONFIGURATION)]
+)
+def test_a_directory_that_cannot_be_made_is_a_wrong_one_unless_the_disk_is_to_blame(
+    error: str, status: int
+) -> None:
+    with short_folder() as folder:
+        data = str(folder / "data")
+        inject = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", data, "-e", "trace=/^mkdir"]
+        inject += ["-e", f"inject=/^mkdir:error={error}:when=1"]
+        with DaemonProcess(folder, wrapper=inject) as daemon:
+            daemon.spawn()
+            assert daemon.wait() == status, daemon.log()
+            assert "Traceback" not in daemon.log()

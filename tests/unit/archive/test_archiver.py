@@ -232,6 +232,37 @@ async def test_no_room_is_tried_again_after_pauses_that_double() -> None:
     assert house.failures == []
 
 
+async def test_what_found_no_room_when_it_was_asked_for_is_tried_again_by_itself() -> None:
+    house = House()
+    house.commit("a")
+    house.work.fault = NoRoomError(OSError(errno.ENOSPC, "full"))
+    with pytest.raises(NoRoomError):
+        await house.archiver.archive_now()
+
+    house.work.fault = None
+    house.timer.advance(PAUSE_FIRST_S)
+
+    await house.is_archived()
+    assert house.archiver.no_room is None
+
+
+async def test_nothing_is_tried_again_once_it_is_told_to_stop() -> None:
+    house = House()
+    house.commit("a")
+    house.work.fault = NoRoomError(OSError(errno.ENOSPC, "full"))
+    house.work.gate.clear()
+    asked = asyncio.create_task(house.archiver.archive_now())
+    await until(lambda: bool(house.work.batches))
+    stopping = asyncio.create_task(house.archiver.stop())
+
+    house.work.gate.set()  # Heard after that: the loop's queue is first in, first out.
+    await stopping
+
+    with pytest.raises(NoRoomError):
+        await asked
+    assert house.timer.waiting == []
+
+
 async def test_a_checkpoint_without_room_is_written_later() -> None:
     house = House()
     house.commit("a")

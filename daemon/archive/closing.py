@@ -30,8 +30,12 @@ async def finish(
     reserve: Reserve,
     end: Callable[[], BatchEnd],
     on_failed: Callable[[DaemonError], None],
+    has_failed: Callable[[], bool],
 ) -> None:
-    """Archive what the closed journal holds, in the reserve's room where there is no other."""
+    """Archive what the closed journal holds, in the reserve's room where there is no other.
+
+    The end is not marked as a clean one where anything `has_failed` meanwhile.
+    """
     try:
         try:
             await archiver.archive_now()
@@ -48,6 +52,8 @@ async def finish(
     except DaemonError:
         return  # The archiver called `on_failed`.
     await housekeeping.finish()
+    if has_failed():
+        return
     try:
         await wrap(mark_clean)(disk, data_directory, end())
     except OSError as error:

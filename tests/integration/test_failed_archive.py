@@ -1,5 +1,6 @@
 """After the archive's disk failed nothing is acknowledged, whatever the journal still makes durable."""
 
+import asyncio
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,13 +22,22 @@ DATA = Path("/data")
 
 
 class SlowDisk(FaultyDisk):
-    """A sync of the journal waits for the gate."""
+    """A sync of the journal waits for the gate, one of the file system for the other gate."""
 
     def __init__(self) -> None:
         super().__init__()
         self.gate = threading.Event()
         self.gate.set()
         self.synced = 0
+        self.archive_gate = threading.Event()
+        self.archive_gate.set()
+        self.is_at_archive_gate = False
+
+    def sync_filesystem(self, path: Path) -> None:
+        """See `Disk`."""
+        self.is_at_archive_gate = True
+        self.archive_gate.wait()
+        super().sync_filesystem(path)
 
     def open_append(self, path: Path, *, create: bool) -> AppendFile:
         """See `Disk`."""
@@ -73,3 +83,25 @@ async def test_a_batch_that_becomes_durable_later_is_told_to_nobody() -> None:
     assert [event.core.manifest_id for event in told] == ["a"]
     assert [refusal.outcome for refusal in refusals] == [AppendOutcome.UNKNOWN]
     assert store.last_seq == 1
+
+
+async def test_the_end_is_not_called_clean_where_the_archive_failed_meanwhile() -> None:
+    disk, timer = SlowDisk(), ManualTimer()
+    failures: list[DaemonError] = []
+    store = await FileStore.open(DATA, disk=disk, timer=timer, on_failed=failures.append)
+    told: list[CommittedEvent] = []
+    store.on_committed(told.extend)
+    store.append(Chain("a").next(), Position(0, None), lambda _: None)
+    await until(lambda: bool(told))
+    disk.archive_gate.clear()
+    disk.fail("sync_filesystem")
+    timer.advance(DELAY_S)
+    await until(lambda: disk.is_at_archive_gate)
+
+    closing = asyncio.create_task(store.close())
+    await until(lambda: store._archiver._draining is not None)  # noqa: SLF001 (it waits for the gate)
+    disk.archive_gate.set()
+    await closing
+
+    assert [error.exit_status for error in failures] == [74]
+    assert DATA / "clean" not in disk.files()

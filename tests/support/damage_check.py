@@ -80,7 +80,7 @@ class Case(NamedTuple):
         self, path: Path, damage: Damage, disk: FaultyDisk, details: Mapping[str, object]
     ) -> Result:
         assert _is_kept(disk.files(), path, damage.content, self.disk.files()[path])
-        named = Path(str(details.get("file")))
+        named = DATA / str(details.get("file"))
         self._check_place(path, damage, named, details.get("line"), details.get("seq"))
         return Result.REFUSED
 

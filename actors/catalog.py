@@ -82,8 +82,7 @@ class Catalog:
         """Bring up to date what the manifest's URNs name; one that it had once stays its own."""
         for urn in () if before is None else before.registered:
             urns = self._versions[_base(urn)]
-            place = bisect_left(urns, _rank(urn), key=_rank)
-            del urns[place : place + 1]
+            del urns[bisect_left(urns, _rank(urn), key=_rank)]
         for urn in (*row.registered, *row.withdrawn):
             self._urns[urn] = row.manifest_id
         for urn in row.registered:

@@ -323,7 +323,6 @@ class FileStore:
                     self._opened.reserve,
                     lambda: self.end,
                     self._fail,
-                    lambda: self._failure is not None,
                 )
         finally:
             await self._archiver.stop()

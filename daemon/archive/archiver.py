@@ -89,6 +89,7 @@ class Archiver:
         self._draining: asyncio.Future[None] | None = None
         self._rows: dict[str, ManifestSummary] = {}  # Of archived manifests, not yet in the index.
         self._stopped = False
+        self._failure: DaemonError | None = None
         self._looked_at_seq = last_seq()
         self._dirty_since = timer.time()
         self._checkpoint_at = timer.time()
@@ -129,6 +130,8 @@ class Archiver:
     async def _drain(self) -> None:
         self._cancel()
         async with self._lock:
+            if self._failure is not None:  # Also of what held the lock just now.
+                raise self._failure
             if not self._stopped and (len(self._dirty) or self._rows):
                 await self._write_batch()
                 await self._write_checkpoint()
@@ -250,6 +253,7 @@ class Archiver:
 
     def _fail(self, error: DaemonError) -> None:
         self._stopped = True
+        self._failure = error
         self._on_failed(error)
 
     def _give_up(self, error: NoRoomError) -> None:

@@ -30,12 +30,8 @@ async def finish(
     reserve: Reserve,
     end: Callable[[], BatchEnd],
     on_failed: Callable[[DaemonError], None],
-    has_failed: Callable[[], bool],
 ) -> None:
-    """Archive what the closed journal holds, in the reserve's room where there is no other.
-
-    The end is not marked as a clean one where anything `has_failed` meanwhile.
-    """
+    """Archive what the closed journal holds, in the reserve's room where there is no other."""
     try:
         try:
             await archiver.archive_now()
@@ -51,9 +47,10 @@ async def finish(
         return
     except DaemonError:
         return  # The archiver called `on_failed`.
-    await housekeeping.finish()
-    if has_failed():
-        return
+    try:
+        await housekeeping.finish()
+    except DaemonError:
+        return  # Likewise.
     try:
         await wrap(mark_clean)(disk, data_directory, end())
     except OSError as error:

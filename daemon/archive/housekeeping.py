@@ -13,7 +13,6 @@ Not here: which segments go (`journal/retention.py`), how data is taken out (`re
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -71,9 +70,15 @@ class Housekeeping:
             await asyncio.wait(set(self._tasks))
 
     async def finish(self) -> None:
-        """Carry out what is pending, after the journal was closed; what is not is left to start-up."""
-        with suppress(NoRoomError, DaemonError):  # Both were said.
+        """Carry out what is pending, after the journal was closed; what is not is left to start-up.
+
+        Raises:
+            DaemonError: the disk failed, or stored bytes are damaged.
+        """
+        try:
             await self._carry_out()
+        except NoRoomError as error:
+            log.warning("no room to redact: %s; start-up will do it", error)
 
     def _sweep(self) -> None:
         self._handles["sweep"] = self._timer.call_later(SWEEP_S, self._sweep)

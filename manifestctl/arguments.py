@@ -31,7 +31,6 @@ class Verb(NamedTuple):
     run: Callable[..., int]
     examples: str
     writes: bool = False
-    patient_s: float = 0.0  # How long to wait at least for an answer that takes long to find.
 
 
 class Group(NamedTuple):
@@ -101,7 +100,6 @@ def verb_parser(name: str, summary: str, verb: Verb) -> Parser:
     if verb.writes:
         add_write(parser)
     add_common(parser)
-    parser.set_defaults(patient=verb.patient_s)
     return parser
 
 

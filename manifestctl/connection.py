@@ -163,7 +163,7 @@ class Connection:
         Raises:
             CommandError: the daemon refused, or nobody answered in time (`UnavailableError`).
         """
-        policy = self.retry if timeout_s is None else self.retry._replace(timeout_s=timeout_s)
+        policy = self.retry if timeout_s is None else self.retry.within(timeout_s)
         exchange = Exchange(with_ids(request), policy, self.route, now_s=time.monotonic())
         while True:
             attempt = exchange.attempt(time.monotonic())

@@ -5,15 +5,17 @@ Promise:  every attempt sends the same bytes, `command_id` included; a request e
 Assume:   whoever owns the sockets reports what became of each attempt, and waits as told.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from manifestctl.endpoints import Route
 from manifestctl.retry import RetryPolicy, Uniform, is_worth_asking_again, pause_s
-from protocol.commands import Request, Write
+from protocol.commands import Backup, Recover, Request, Verify, Write
 from protocol.errors import CommandError, TooLargeError, UnavailableError
 from protocol.limits import REQUEST_SIZE_MAX
+
+SLOW: Final = (Backup, Recover, Verify)  # The daemon reads whole histories before it answers.
 
 
 class Attempt(NamedTuple):
@@ -43,7 +45,10 @@ class Exchange:
         self._command_id = request.command_id if isinstance(request, Write) else None
         self._policy = policy
         self._route = route
-        self._deadline_s = now_s + policy.timeout_s
+        self._is_slow = isinstance(request, SLOW)
+        self._started_s = now_s
+        self._deadline_s = now_s + policy.timeout_s  # To find somebody who takes it.
+        self._last_s = now_s + (policy.slow_s if self._is_slow else policy.timeout_s)
         self._attempts = 0
         self._was_sent = False
         self._commands = route.current.commands
@@ -52,10 +57,10 @@ class Exchange:
         """Return the next attempt; there is always a first one."""
         self._attempts += 1
         self._commands = self._route.current.commands
-        answer_s = max(0.0, min(self._policy.attempt_timeout_s, self._deadline_s - now_s))
-        connect_s = answer_s
+        connect_s = max(0.0, min(self._policy.attempt_timeout_s, self._deadline_s - now_s))
+        answer_s = max(connect_s, self._last_s - now_s) if self._is_slow else connect_s
         if self._route.has_alternatives:
-            connect_s = min(answer_s, self._policy.switch_s)
+            connect_s = min(connect_s, self._policy.switch_s)
         return Attempt(self._commands, connect_s, answer_s)
 
     def after_silence(self, now_s: float, uniform: Uniform, *, was_sent: bool) -> float:
@@ -66,6 +71,8 @@ class Exchange:
         """
         self._was_sent = self._was_sent or was_sent
         self._route.leave(self._commands)
+        if self._is_slow and was_sent:  # It is gone; another one may come in its place.
+            self._deadline_s = min(now_s + self._policy.timeout_s, self._last_s)
         return self._pause(now_s, uniform, self._unavailable())
 
     def after_refusal(self, now_s: float, uniform: Uniform, error: CommandError) -> float:
@@ -89,7 +96,7 @@ class Exchange:
     def _unavailable(self) -> UnavailableError:
         tried = [daemon.commands for daemon in self._route.daemons]
         what = "no answer from" if self._was_sent else "nobody listens at"
-        message = f"{what} {', '.join(tried)} within {self._policy.timeout_s:g} s"
+        message = f"{what} {', '.join(tried)} within {self._deadline_s - self._started_s:g} s"
         details: dict[str, object] = {"tried": tried, "attempts": self._attempts}
         suggestion = "start a daemon: manifestd --dev"
         if self._was_sent:

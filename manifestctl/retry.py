@@ -23,14 +23,20 @@ class RetryPolicy(NamedTuple):
 
     `timeout_s` bounds a request with all its attempts and pauses; `attempt_timeout_s` is when an
     attempt counts as lost; `switch_s` is how long an endpoint may take to connect when there is
-    another one to try.
+    another one to try. `slow_s` is in place of both for a request that has the daemon read whole
+    histories, once it was sent: asking again would begin anew.
     """
 
     timeout_s: float = 10.0
     attempt_timeout_s: float = 2.5
+    slow_s: float = 600.0
     switch_s: float = 0.3
     pause_s_first: float = 0.05
     pause_s_max: float = 2.0
+
+    def within(self, timeout_s: float) -> "RetryPolicy":
+        """Return the policy of one who has so much time for any request."""
+        return self._replace(timeout_s=timeout_s, slow_s=timeout_s)
 
 
 def pause_s(policy: RetryPolicy, attempt: int, uniform: Uniform, floor_s: float = 0.0) -> float:

@@ -4,7 +4,7 @@ import sys
 from argparse import Namespace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
@@ -15,8 +15,6 @@ from protocol.errors import BadRequestError, ManifestdError
 
 if TYPE_CHECKING:
     from manifestctl.sync_client import SyncClient
-
-TIMEOUT_S: Final = 10.0
 
 
 class UsageError(ManifestdError):
@@ -37,18 +35,10 @@ class Session:
         from manifestctl.sync_client import SyncClient  # noqa: PLC0415 (ZeroMQ takes 25 ms)
 
         arguments = self.arguments
-        policy = RetryPolicy(timeout_s=arguments.timeout or TIMEOUT_S)
-        client = SyncClient(arguments.commands, arguments.events, retry=policy)
-        if arguments.patient:
-            # Whether there is a daemon shows at once; only its answer may take long.
-            try:
-                client.health()
-            except ManifestdError:
-                client.close()
-                raise
-            patient_s = arguments.timeout or arguments.patient
-            client.retry = policy._replace(timeout_s=patient_s, attempt_timeout_s=patient_s)
-        return client
+        policy = RetryPolicy()
+        if arguments.timeout:
+            policy = policy.within(arguments.timeout)
+        return SyncClient(arguments.commands, arguments.events, retry=policy)
 
     def __enter__(self) -> Self:
         """Return the session, which `with` closes."""

@@ -82,7 +82,7 @@ class SyncConnection:
         Raises:
             CommandError: the daemon refused, or nobody answered in time (`UnavailableError`).
         """
-        policy = self.retry if timeout_s is None else self.retry._replace(timeout_s=timeout_s)
+        policy = self.retry if timeout_s is None else self.retry.within(timeout_s)
         with self._lock:
             exchange = Exchange(with_ids(request), policy, self.route, now_s=time.monotonic())
             while True:

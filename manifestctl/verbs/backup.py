@@ -21,7 +21,6 @@ from protocol.progress import FORMS, ProgressReporter
 if TYPE_CHECKING:
     from manifestctl.backup_pages import BackupPages
 
-PATIENT_S: Final = 600.0  # The first page after retention has the daemon open every log.
 STANDARD: Final = "-"
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _STAGES: Final = ("events", "check")
@@ -181,4 +180,4 @@ The daemon goes on working; the backup holds every event up to the moment when i
 with: manifestd restore FILE --data-dir DIR
 """
 
-VERBS: Final = {"backup": Verb(_add_backup, _backup, _EXAMPLES, patient_s=PATIENT_S)}
+VERBS: Final = {"backup": Verb(_add_backup, _backup, _EXAMPLES)}

@@ -9,7 +9,7 @@ import msgspec
 from manifestctl.arguments import Verb
 from manifestctl.progress_line import progress_reporter
 from manifestctl.session import Session, UsageError
-from manifestctl.verbs.backup import PATIENT_S, add_progress
+from manifestctl.verbs.backup import add_progress
 from protocol.backup import is_frame
 
 _STAGES: Final = ("manifests",)
@@ -89,4 +89,4 @@ A line of the first two is what `manifestctl get -o ndjson` prints. `manifestctl
 makes drafts of such lines; only `--history` keeps states, approvals and history.
 """
 
-VERBS: Final = {"export": Verb(_add_export, _export, _EXAMPLES, patient_s=PATIENT_S)}
+VERBS: Final = {"export": Verb(_add_export, _export, _EXAMPLES)}

@@ -6,8 +6,6 @@ from typing import Final
 from manifestctl.arguments import Verb, add_manifest_id
 from manifestctl.session import Session
 
-PATIENT_S: Final = 600.0  # Reading a whole store takes a while; asking again would begin anew.
-
 
 def _add_nothing(_: ArgumentParser) -> None:
     """These verbs take the common options alone."""
@@ -77,11 +75,10 @@ VERBS: Final = {
     "status": Verb(_add_nothing, _status, "  manifestctl status -o json | jq .last_seq\n"),
     "health": Verb(_add_nothing, _health, "  manifestctl health -o name --timeout 1\n"),
     "whoami": Verb(_add_whoami, _whoami, "  manifestctl whoami --as approver-3\n"),
-    "verify": Verb(_add_verify, _verify, _VERIFY_EXAMPLES, patient_s=PATIENT_S),
+    "verify": Verb(_add_verify, _verify, _VERIFY_EXAMPLES),
     "recover": Verb(
         add_manifest_id,
         _recover,
         "  manifestctl recover io.github.acme/echo@1.0.0\n",
-        patient_s=PATIENT_S,
     ),
 }

@@ -13,9 +13,9 @@ def unmeasured_daemon(
     request: pytest.FixtureRequest,
     unmeasured_processes: None,  # noqa: ARG001 - comes first
 ) -> None:
-    """Start `daemon` unmeasured: daemons are measured in tests/integration, manifestctl here.
+    """Start `daemon` unmeasured: daemons are measured in tests/integration.
 
-    Measured, either needs twice the time to start.
+    Measured, one needs twice the time to start.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)

@@ -6,7 +6,7 @@ import pytest
 from manifestctl.endpoints import Daemon, Route
 from manifestctl.exchange import Exchange
 from manifestctl.retry import RetryPolicy
-from protocol.commands import Comment, Health, Write
+from protocol.commands import Backup, Comment, Health, Recover, Request, Verify, Write
 from protocol.errors import (
     NotFoundError,
     OverloadedError,
@@ -130,3 +130,37 @@ def test_the_bytes_are_the_request() -> None:
     body = msgspec.json.decode(exchange().body)
 
     assert body == {"op": "comment", "manifest_id": "a", "text": "hi", "command_id": "c-1"}
+
+
+@pytest.mark.parametrize(
+    "request_", [Verify(), Recover(manifest_id="a"), Backup(token="ab" * 16)], ids=str
+)
+def test_what_takes_long_to_answer_is_asked_once_and_a_daemon_is_looked_for_as_ever(
+    request_: Request,
+) -> None:
+    going = Exchange(request_, POLICY, Route(ONE), now_s=100.0)
+
+    attempt = going.attempt(100.0)
+
+    assert (attempt.connect_s, attempt.answer_s) == (2.0, POLICY.slow_s)
+    with pytest.raises(UnavailableError, match="nobody listens at ipc:///one within 10 s"):
+        going.after_silence(110.0, lambda: 0.0, was_sent=False)
+
+
+def test_a_daemon_that_is_lost_over_it_has_as_long_to_come_back_as_any() -> None:
+    going = Exchange(Verify(), POLICY, Route(ONE), now_s=100.0)
+    going.attempt(100.0)
+
+    going.after_silence(300.0, lambda: 0.0, was_sent=True)
+
+    assert going.attempt(300.0).answer_s == POLICY.slow_s - 200.0
+    with pytest.raises(UnavailableError, match="no answer from ipc:///one within 210 s"):
+        going.after_silence(310.0, lambda: 0.0, was_sent=False)
+
+
+def test_nobody_waits_longer_than_he_has_time_for() -> None:
+    going = Exchange(Verify(), POLICY.within(5.0), Route(ONE), now_s=100.0)
+
+    assert going.attempt(100.0).answer_s == 5.0
+    with pytest.raises(UnavailableError, match="within 5 s"):
+        going.after_silence(105.0, lambda: 0.0, was_sent=True)

@@ -8,9 +8,10 @@ Not here: when validity is demanded (a guard of the lifecycle does that).
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from importlib.resources import files
 from itertools import islice
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import jsonschema_rs
@@ -218,10 +219,11 @@ class KindRegistry:
     def __init__(self, kinds: list[Kind]) -> None:
         self._kinds = {kind.name: kind for kind in kinds}
 
-    @classmethod
-    def builtin(cls) -> Self:
-        """Return a registry of the four kinds that come with manifestd."""
-        return cls(
+    @staticmethod
+    @lru_cache(maxsize=1)
+    def builtin() -> "KindRegistry":
+        """Return the registry of the four kinds that come with manifestd, compiled once."""
+        return KindRegistry(
             [Kind(name, schema=_load_schema(name), urn=urn) for name, urn in _BUILTIN.items()]
         )
 
@@ -327,8 +329,7 @@ def _refuse_to_fetch(uri: str) -> Any:  # noqa: ANN401 (the validator's signatur
 
 def _load_schema(name: str) -> dict[str, Any]:
     text = files("protocol").joinpath("schemas", f"{name}.json").read_bytes()
-    schema: dict[str, Any] = msgspec.json.decode(text)
-    return schema
+    return msgspec.json.decode(text, type=dict[str, Any])
 
 
 _BUILTIN: Final = {
@@ -345,12 +346,8 @@ def _is_oasf(document: dict[str, Any]) -> bool:
 
 
 def _is_a2a(document: dict[str, Any]) -> bool:
-    marks = (
-        *("url", "protocolVersion", "protocolVersions"),
-        *("supportedInterfaces", "defaultInputModes"),
-    )
     skilled = isinstance(document.get("skills"), list) and not _is_oasf(document)
-    return skilled and any(mark in document for mark in marks)
+    return skilled and not _CARD_MARKS.isdisjoint(document)
 
 
 def _is_mcp(document: dict[str, Any]) -> bool:
@@ -388,6 +385,9 @@ def _objects_at(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 _SERVER_NAME: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+/[^/]+")  # io.github.acme/echo
+_CARD_MARKS: Final = frozenset(
+    ("url", "protocolVersion", "protocolVersions", "supportedInterfaces", "defaultInputModes")
+)
 _OFFERS: Final = frozenset({"tools", "resources", "prompts"})
 _OWNERSHIP: Final = frozenset({"owner", "tags"})
 

@@ -32,9 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
 # They run the same code thousands of times, in processes of their own too: measured, they would
-# take many times as long and cover nothing that the others do not.
-UNMEASURED = {"crash", "simulation", "tidy", "end_to_end"}
-MEASURED = {"test_command_line.py"}
+# take up to three times as long and cover little that the others do not.
+UNMEASURED = {"crash", "simulation", "tidy", "end_to_end", "process", "transport"}
+MEASURED = {"test_command_line.py", "test_drain.py", "test_readiness.py"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -84,6 +84,11 @@ def pytest_asyncio_loop_factories(
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run each async test on uvloop, which the daemon uses, and on asyncio, which users may.
 
-    Crash tests are about the disk, and long: they run on the daemon's loop alone.
+    Crash tests are about the disk, and long: they run on the daemon's loop alone. Where a daemon has
+    a process of its own, and uvloop in it, the test is a client, and runs on the loop of most clients.
     """
-    return {"uvloop": LOOPS["uvloop"]} if "crash" in item.path.parts else LOOPS
+    if "crash" in item.path.parts:
+        return {"uvloop": LOOPS["uvloop"]}
+    if {"end_to_end", "process"} & {*item.path.parts}:
+        return {"asyncio": LOOPS["asyncio"]}
+    return LOOPS

@@ -24,7 +24,10 @@ from protocol.limits import PAGE_VALUES_MAX
 from tests.support.engines import ALICE, House, Outcome, comment, create, open_house, revise
 from tests.support.longest_turn import LongestTurn
 
-pytestmark = pytest.mark.no_cover  # Measured, it takes several times as long.
+pytestmark = [
+    pytest.mark.no_cover,  # Measured, it takes several times as long.
+    pytest.mark.asyncio(loop_factories=["uvloop"]),  # What a turn takes is ours on every loop.
+]
 
 HELD_UP_MAX_S = 0.1  # As promised: six times what is measured alone.
 COUNT = 100

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from daemon.transport.publisher import EVENTS_QUEUED_MAX
 from manifestctl import (
     Client,
     Initial,
@@ -23,8 +24,8 @@ from tests.support.flood import flood
 PATIENT = RetryPolicy(timeout_s=30.0)
 WRITERS = 32
 PATIENCE_S = 30.0  # Without an event for so long, a test has failed.
-# More than PUB queues for one subscriber (20,000), its socket and the kernel's buffers together.
-FLOOD = 21_500
+# More than PUB queues for one subscriber, its socket and the kernel's buffers together.
+FLOOD = 2 * EVENTS_QUEUED_MAX + 2000
 
 
 @pytest.fixture

@@ -4,11 +4,18 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from importlib import import_module
+from pkgutil import walk_packages
 
 import hypothesis
 import pytest
 import uvloop
+
+import actors
+import daemon
+import manifestctl
+import protocol
 
 # A deadline per example would fail on a busy machine and nowhere else.
 hypothesis.settings.register_profile("long", deadline=None, print_blob=True, max_examples=300)
@@ -53,6 +60,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _parameters(item: pytest.Item) -> list[object]:
     """Return the values of the parameters with which a test runs."""
     return [*item.callspec.params.values()] if hasattr(item, "callspec") else []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Measure how our modules are imported, but not how the tests are, which takes far longer."""
+    measuring = session.config.pluginmanager.getplugin("_cov")
+    if measuring is None or measuring.cov_controller is None:
+        return (yield)
+    for package in (actors, daemon, manifestctl, protocol):
+        for module in walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith(".__main__"):
+                import_module(module.name)
+    measuring.cov_controller.pause()
+    result = yield
+    measuring.cov_controller.resume()
+    return result
 
 
 def pytest_collection_finish() -> None:

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from daemon.archive.layout import Layout
+from daemon.archive.layout import QUARANTINE_NAME, Layout
 from daemon.journal.checkpoint import NOTHING, BatchEnd
 from daemon.journal.damage import Form, Place, form_of, place_of
 from daemon.journal.disk import Disk
@@ -194,6 +194,12 @@ class Survey:
             self.report.notes.append(
                 f"{len(judged.pending)} redactions may not be carried out in every file yet; "
                 "the next start does that"
+            )
+        kept = self._disk.list_names(self.layout.quarantine)
+        if kept and (self.archive.redactions.ordered or self.marks.redactions):
+            self.report.notes.append(
+                f"{QUARANTINE_NAME}/ holds {len(kept)} files, which may hold what was redacted: "
+                "look at them, then remove them"
             )
 
     def _take_gap(self, gap: Gap, content: bytes) -> None:

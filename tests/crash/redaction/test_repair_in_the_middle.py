@@ -33,6 +33,7 @@ from tests.support.killed_redactions import (
 )
 from tests.support.manual_timer import until
 from tests.support.redactions import SECRETS
+from tests.support.small_store import make_small
 
 if TYPE_CHECKING:
     from daemon.errors import DaemonError
@@ -210,6 +211,39 @@ async def test_a_log_that_is_made_anew_from_the_journal_stays_without_the_data()
     whole, acknowledged = await half_redacted()
 
     assert await see(with_damaged_log(whole), acknowledged) == "mended"
+
+
+async def test_who_repairs_is_told_that_the_damaged_bytes_may_hold_what_was_redacted() -> None:
+    whole, _ = await half_redacted()
+    assert "quarantine/ holds" not in repaired(whole).as_text()
+    disk = whole.after_kill()
+    (journal, _), *_ = (
+        found for found, count in secrets_in(disk).items() if count and found[0].suffix == ".jsonl"
+    )
+    disk.put(journal, disk.files()[journal].replace(b'"version":', b'"Version":', 1))
+
+    done = repaired(disk)
+
+    assert any(
+        secret in disk.files()[path] for path in kept_in(disk) for secret in SECRETS.values()
+    )
+    assert "note: quarantine/ holds 1 files, which may hold what was redacted" in done.as_text()
+    assert "quarantine/ holds" in "".join(surveyed(disk, DATA).report.notes)
+
+
+async def test_where_nothing_was_redacted_nothing_is_said_of_it() -> None:
+    disk, _ = await make_small()
+    log = next(path for path in disk.files() if path.name == "events.log")
+    disk.put(log, disk.files()[log].replace(b"author-7", b"author-8", 1))
+
+    done = repaired(disk)
+
+    assert kept_in(disk)
+    assert "redacted" not in done.as_text()
+
+
+def kept_in(disk: FaultyDisk) -> list[Path]:
+    return [path for path in disk.files() if path.parent == Layout(DATA).quarantine]
 
 
 async def test_the_check_sees_a_repair_that_takes_the_journal_s_copy_as_it_is(

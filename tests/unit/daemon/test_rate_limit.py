@@ -101,9 +101,19 @@ def test_a_bounded_number_of_names_is_remembered_and_forgetting_refuses_nobody()
     for number in range(PRINCIPALS_MAX + 100):
         limit.take(f"p{number}")
     assert limit.principals == PRINCIPALS_MAX
-    clock.now_ns += SECOND_NS
-    limit.take("p0")
-    assert limit.principals == 1
+    limit.take("p0")  # Forgiven.
+    assert limit.principals == PRINCIPALS_MAX
+
+
+def test_who_goes_on_writing_is_not_forgiven_however_many_others_come() -> None:
+    clock = Clock()
+    limit = RateLimit(Allowance.of("10/s", 2), {}, clock)
+    for number in range(2 * PRINCIPALS_MAX):
+        clock.now_ns += NS_PER_MS
+        taken(limit, "greedy", 1)
+        limit.take(f"p{number}")
+
+    assert 10 * 8 < 2 * PRINCIPALS_MAX - limit.refused < 10 * 9  # Eight seconds of ten a second.
 
 
 @given(

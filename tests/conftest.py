@@ -28,12 +28,16 @@ def pytest_configure(config: pytest.Config) -> None:
     """Draw fewer examples, new ones every time, where the long tests are left out."""
     # A shell starts `make test &` with SIGINT ignored; what tests start and interrupt must not be.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    is_short = config.option.markexpr == "not long"
-    hypothesis.settings.load_profile("short" if is_short else "long")
+    hypothesis.settings.load_profile("short" if is_short(config) else "long")
     # A worker is measured by pytest-cov as a master, too, to no end: `no_cover` would not stop that.
     measuring = config.pluginmanager.getplugin("_cov")
     if hasattr(config, "workerinput") and measuring is not None:
         measuring.cov_controller.cov.stop()
+
+
+def is_short(config: pytest.Config) -> bool:
+    """Tell whether the long tests are left out."""
+    return bool(config.option.markexpr == "not long")
 
 
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
@@ -102,16 +106,16 @@ def unmeasured_processes(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
 
 
 def pytest_asyncio_loop_factories(
-    config: pytest.Config,  # noqa: ARG001 - the hook's signature
-    item: pytest.Item,
+    config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run each async test on uvloop, which the daemon uses, and on asyncio, which users may.
 
     Crash tests are about the disk, and long: they run on the daemon's loop alone. Where a daemon has
-    a process of its own, and uvloop in it, the test is a client, and runs on the loop of most clients.
+    a process of its own, and uvloop in it, the test is a client: where the long tests are left out, it
+    runs on the loop of most clients.
     """
     if "crash" in item.path.parts:
         return {"uvloop": LOOPS["uvloop"]}
-    if {"end_to_end", "process"} & {*item.path.parts}:
+    if is_short(config) and {"end_to_end", "process"} & {*item.path.parts}:
         return {"asyncio": LOOPS["asyncio"]}
     return LOOPS

@@ -41,6 +41,12 @@ def is_short(config: pytest.Config) -> bool:
 
 
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+CLIENTS = {"end_to_end", "process"}  # Of a daemon in a process of its own, and uvloop in it.
+# What the pipeline consists of, which runs in its user's process, and the client.
+ON_BOTH = {
+    *("conformance", "manifestctl"),
+    *("test_pipeline.py", "test_file_store.py", "test_turns.py", "test_event_loops.py"),
+}
 
 # They run the same code thousands of times, in processes of their own too: measured, they would
 # take up to three times as long and cover little that the others do not.
@@ -110,12 +116,15 @@ def pytest_asyncio_loop_factories(
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run each async test on uvloop, which the daemon uses, and on asyncio, which users may.
 
-    Crash tests are about the disk, and long: they run on the daemon's loop alone. Where a daemon has
-    a process of its own, and uvloop in it, the test is a client: where the long tests are left out, it
-    runs on the loop of most clients.
+    Crash tests are about the disk, and long: they run on the daemon's loop alone. Where the long tests
+    are left out clients run on the loop of most clients, and both loops are for what both use.
     """
-    if "crash" in item.path.parts:
+    folders = {*item.path.parts}
+    if "crash" in folders:
         return {"uvloop": LOOPS["uvloop"]}
-    if is_short(config) and {"end_to_end", "process"} & {*item.path.parts}:
-        return {"asyncio": LOOPS["asyncio"]}
+    if is_short(config):
+        if CLIENTS & folders:
+            return {"asyncio": LOOPS["asyncio"]}
+        if not ON_BOTH & folders:
+            return {"uvloop": LOOPS["uvloop"]}
     return LOOPS

@@ -1,4 +1,4 @@
-"""Each async test runs on both loops: tests/conftest.py says so, and here it is seen."""
+"""Which async tests run on both loops, tests/conftest.py says; here it is seen that they do."""
 
 import asyncio
 

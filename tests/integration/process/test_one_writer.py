@@ -177,7 +177,10 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("holder", HOLDERS)
-def test_whoever_comes_second_touches_no_byte(holder: str, data_dir: Path, capsys: Capture) -> None:
+def test_whoever_comes_second_touches_no_byte_and_the_lock_dies_with_the_first(
+    holder: str, data_dir: Path, capsys: Capture
+) -> None:
+    """The first is killed with SIGKILL in the end; nobody waits, and nobody removes anything."""
     with HOLDERS[holder](data_dir):
         before = tree_of(data_dir)
 
@@ -186,13 +189,6 @@ def test_whoever_comes_second_touches_no_byte(holder: str, data_dir: Path, capsy
             command_is_refused(data_dir, command, capsys)
 
         assert tree_of(data_dir) == before
-
-
-@pytest.mark.parametrize("holder", HOLDERS)
-def test_the_lock_dies_with_its_process(holder: str, data_dir: Path) -> None:
-    """All of them were killed with SIGKILL; nobody waits, and nobody removes anything."""
-    with HOLDERS[holder](data_dir):
-        pass
 
     if holder in {"restore", "import"}:
         source = data_dir.with_name("source")

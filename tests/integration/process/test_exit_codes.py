@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.command_line import main
 from daemon.journal.sealed import seal
 from tests.support.daemon_process import DaemonProcess, run_manifestd, short_folder
 
@@ -126,16 +127,17 @@ def test_check_config_says_that_it_is_fine_without_touching_anything() -> None:
 )
 @pytest.mark.parametrize("check", [True, False])
 def test_a_wrong_configuration_is_refused_before_anything_is_opened(
-    text: str, said: str, *, check: bool
+    text: str, said: str, capsys: pytest.CaptureFixture[str], *, check: bool
 ) -> None:
     with short_folder() as folder:
         (folder / "m.toml").write_text(text)
         arguments = ["--config", str(folder / "m.toml"), "--data-dir", str(folder / "data")]
-        result = run_manifestd(*arguments, *(["--check-config"] if check else []))
 
-        assert result.returncode == CONFIGURATION
-        assert said in result.stderr
-        assert result.stderr.count("\n") == 1
+        assert main([*arguments, *(["--check-config"] if check else [])]) == CONFIGURATION
+
+        errors = capsys.readouterr().err
+        assert said in errors
+        assert errors.count("\n") == 1
         assert not (folder / "data").exists()
 
 

@@ -152,7 +152,13 @@ async def test_no_turn_takes_long(scenario: Scenario) -> None:
     assert await longest_turn(scenario, Turns()) < HELD_UP_MAX_S
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        *(refusals, many_manifests, slow_reads),
+        *(pytest.param(one, marks=pytest.mark.long) for one in (dry_runs, replays, readers)),
+    ],
+)
 async def test_without_a_budget_it_would(scenario: Scenario) -> None:
     """The negative control."""
     assert await longest_turn(scenario, Turns(turn_s_max=inf)) > HELD_UP_MAX_S

@@ -7,17 +7,17 @@ Assume:   the clock never goes back (CLOCK_MONOTONIC).
 Not here: whose bucket a request is charged to (`admission.py`).
 
 A bucket is the time at which it would be full again, after the "virtual scheduling" form of the
-generic cell rate algorithm (ITU-T I.371, annex A): what is past is a full bucket.
+generic cell rate algorithm (ITU-T I.371, annex A): what is past is a full bucket, and needs no room.
 """
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from protocol.errors import ManifestdError, OverloadedError
 
-PRINCIPALS_MAX: Final = 4096  # Then whoever wrote the longest ago is forgiven.
+PRINCIPALS_MAX: Final = 4096  # Then those are forgiven who would be free the soonest.
+ROOM: Final = 512  # For so many names it is made at once: it takes a look at every bucket.
 BURST_DEFAULT_S: Final = 2  # A bucket holds what so many seconds bring, and at least one write.
 NS_PER_MS: Final = 1_000_000
 _PERIODS_NS: Final = {"s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}
@@ -59,7 +59,7 @@ class RateLimit:
         self._allowance = allowance
         self._overrides = dict(overrides)
         self._clock_ns = clock_ns
-        self._full_at_ns: OrderedDict[str, int] = OrderedDict()  # Who wrote last is last.
+        self._full_at_ns: dict[str, int] = {}
         self.refused = 0
 
     @property
@@ -90,9 +90,15 @@ class RateLimit:
             details = {"limit": burst, "retry_after_ms": retry_after_ms}
             raise OverloadedError(message, details=details)
         if principal not in self._full_at_ns and len(self._full_at_ns) >= PRINCIPALS_MAX:
-            self._full_at_ns.popitem(last=False)
+            self._make_room(now_ns)
         self._full_at_ns[principal] = full_ns + interval_ns
-        self._full_at_ns.move_to_end(principal)
+
+    def _make_room(self, now_ns: int) -> None:
+        """Forget the full buckets, and of the others, if need be, those that are the fullest."""
+        waiting = sorted(
+            (at_ns, name) for name, at_ns in self._full_at_ns.items() if at_ns > now_ns
+        )
+        self._full_at_ns = {name: at_ns for at_ns, name in waiting[ROOM - PRINCIPALS_MAX :]}
 
 
 def _shown(allowance: Allowance) -> str:

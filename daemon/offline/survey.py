@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from daemon.archive.layout import QUARANTINE_NAME, Layout
+from daemon.archive.layout import Layout
 from daemon.journal.checkpoint import NOTHING, BatchEnd
 from daemon.journal.damage import Form, Place, form_of, place_of
 from daemon.journal.disk import Disk
@@ -26,6 +26,7 @@ from daemon.offline.journal_scan import Gap, ScannedBatch, SegmentScanner, intac
 from daemon.offline.marks import Anchor, Marks
 from daemon.offline.report import Report
 from daemon.redaction.pending import REDACTIONS_NAME, Erasure
+from daemon.redaction.quarantine import quarantine_warning
 from protocol.events import CommittedEvent, next_log_hash
 
 
@@ -195,12 +196,10 @@ class Survey:
                 f"{len(judged.pending)} redactions may not be carried out in every file yet; "
                 "the next start does that"
             )
-        kept = self._disk.list_names(self.layout.quarantine)
-        if kept and (self.archive.redactions.ordered or self.marks.redactions):
-            self.report.notes.append(
-                f"{QUARANTINE_NAME}/ holds {len(kept)} files, which may hold what was redacted: "
-                "look at them, then remove them"
-            )
+        if self.archive.redactions.ordered or self.marks.redactions:
+            warning = quarantine_warning(self._disk, self._directory)
+            if warning is not None:
+                self.report.notes.append(warning)
 
     def _take_gap(self, gap: Gap, content: bytes) -> None:
         self.strays |= intact_lines(content[gap.offset : gap.end_offset])

@@ -13,7 +13,6 @@ from typing import Any, Final, TypeVar
 
 from aiofiles.os import wrap
 
-from daemon.archive.layout import QUARANTINE_NAME
 from daemon.archive.reads import StoreReads
 from daemon.archive.work import BlockingWork
 from daemon.archive.writer import NoRoomError
@@ -23,6 +22,7 @@ from daemon.journal.disk import SURVIVABLE_ERRNOS, Disk
 from daemon.journal.rewriting import NoRoomToRewriteError
 from daemon.redaction.eraser import erase_from_archive, erase_from_journal
 from daemon.redaction.pending import Erasure, PendingErasures
+from daemon.redaction.quarantine import quarantine_warning
 
 T = TypeVar("T")
 log: Final = logging.getLogger(__name__)
@@ -87,13 +87,9 @@ class ErasureWork:
             _on_disk(self._warn_of_quarantine)
 
     def _warn_of_quarantine(self) -> None:
-        kept = self._disk.list_names(self._directory / QUARANTINE_NAME)
-        if kept:
-            log.warning(
-                "%s/ holds %d files, which may hold what was redacted: look at them",
-                QUARANTINE_NAME,
-                len(kept),
-            )
+        warning = quarantine_warning(self._disk, self._directory)
+        if warning is not None:
+            log.warning(warning)
 
 
 def _on_disk(work: Callable[[], T]) -> T:

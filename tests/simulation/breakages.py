@@ -38,13 +38,13 @@ from tests.simulation.life import EndedError, Life
 class Breakage(NamedTuple):
     """`promises`: the beginnings of the messages that may come first.
 
-    `seeds_first`: the seed to begin with, where the first to find it was so late that it took seconds.
+    `first_seed`: the seed to begin with, where the first to find it was so late that it took seconds.
     """
 
     promises: tuple[str, ...]
     life_type: type[Life] = Life
     patched: Callable[[], AbstractContextManager[object]] = nullcontext
-    seeds_first: int = 0
+    first_seed: int = 0
     seeds_max: int = 150
 
 
@@ -266,14 +266,12 @@ def leaving_what_was_refused() -> Iterator[None]:
 
 BREAKAGES: Final[dict[str, Breakage]] = {
     "fdatasync taken out": Breakage(("1:", "11:"), LifeWithoutFileSync),
-    "directory sync taken out": Breakage(("1:", "11:"), LifeWithoutFolderSync, seeds_first=30),
+    "directory sync taken out": Breakage(("1:", "11:"), LifeWithoutFolderSync, first_seed=30),
     "acknowledging before the sync": Breakage(("1:", "11:"), patched=acknowledging_early),
     "bad tails cut without a look": Breakage(("1:",), patched=cutting_whatever_is_bad),
     "recovery trusts the page cache": Breakage(("1:", "11:"), patched=trusting_the_cache),
     "a failed sync tried again": Breakage(("1:", "11:"), patched=carrying_on_after_a_failed_sync),
-    "idempotency forgotten at a restart": Breakage(
-        ("4:", "7:"), patched=forgetting, seeds_first=12
-    ),
+    "idempotency forgotten at a restart": Breakage(("4:", "7:"), patched=forgetting, first_seed=12),
     "expected_version ignored": Breakage(("8:",), LifeWithoutLock),
     "a feed with a hole": Breakage(("5:", "6:"), patched=feeding_with_a_hole),
     "snapshots of another state": Breakage(("15:",), patched=archiving_something_else),
@@ -281,16 +279,14 @@ BREAKAGES: Final[dict[str, Breakage]] = {
         ("redact:",), patched=redacting_the_archive_alone
     ),
     "redactions forgotten in a crash": Breakage(
-        ("redact:", "15:"), patched=forgetting_redactions, seeds_first=46, seeds_max=600
+        ("redact:", "15:"), patched=forgetting_redactions, first_seed=46, seeds_max=600
     ),
     "more redacted than was asked for": Breakage(("1:", "15:"), patched=redacting_too_much),
     "commands dropped when it stops": Breakage(("15:", "17:"), LifeWithoutDrain),
     "a store without a lock": Breakage(("12:",), LifeWithoutStoreLock),
-    "a full disk never forgiven": Breakage(
-        ("6:", "10:"), patched=refusing_for_ever, seeds_first=25
-    ),
+    "a full disk never forgiven": Breakage(("6:", "10:"), patched=refusing_for_ever, first_seed=25),
     "refused writes left in the file": Breakage(
-        ("1:", "11:", "15:"), patched=leaving_what_was_refused, seeds_first=25
+        ("1:", "11:", "15:"), patched=leaving_what_was_refused, first_seed=25
     ),
     "a timer armed again after firing": Breakage(("timers:",), patched=arming_again),
 }

@@ -9,7 +9,7 @@ from tests.simulation.world import ViolationError
 
 def first_violation(breakage: Breakage) -> str | None:
     """Return what the first seed finds that finds anything."""
-    for seed in range(breakage.seeds_first, breakage.seeds_first + breakage.seeds_max):
+    for seed in range(breakage.first_seed, breakage.first_seed + breakage.seeds_max):
         with breakage.patched():
             try:
                 House(seed, breakage.life_type).run()

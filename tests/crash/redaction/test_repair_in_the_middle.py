@@ -215,7 +215,7 @@ async def test_a_log_that_is_made_anew_from_the_journal_stays_without_the_data()
 
 async def test_who_repairs_is_told_that_the_damaged_bytes_may_hold_what_was_redacted() -> None:
     whole, _ = await half_redacted()
-    assert "quarantine/ holds" not in repaired(whole).as_text()
+    assert "quarantine/ may hold" not in repaired(whole).as_text()
     disk = whole.after_kill()
     (journal, _), *_ = (
         found for found, count in secrets_in(disk).items() if count and found[0].suffix == ".jsonl"
@@ -227,8 +227,8 @@ async def test_who_repairs_is_told_that_the_damaged_bytes_may_hold_what_was_reda
     assert any(
         secret in disk.files()[path] for path in kept_in(disk) for secret in SECRETS.values()
     )
-    assert "note: quarantine/ holds 1 files, which may hold what was redacted" in done.as_text()
-    assert "quarantine/ holds" in "".join(surveyed(disk, DATA).report.notes)
+    assert "note: quarantine/ may hold what was redacted (1 files)" in done.as_text()
+    assert "quarantine/ may hold" in "".join(surveyed(disk, DATA).report.notes)
 
 
 async def test_where_nothing_was_redacted_nothing_is_said_of_it() -> None:

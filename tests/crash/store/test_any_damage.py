@@ -59,16 +59,16 @@ CASES = {
     "killed while a log lost data": in_a_redaction("replace events.log"),
     "killed while the journal lost data": in_a_redaction("replace 00000000000000000018.jsonl"),
 }
-# A file that several stores have, byte by byte, is damaged in the first of them alone.
+# What nobody reads is the same to every store: it is damaged in the first that has it, alone.
 FIRST_WITH = {
-    (path, content): name
+    (path, content, None if is_read_by_nobody(path) else name): name
     for name, one in reversed(CASES.items())
     for path, content in one.disk.files().items()
     if content
 }
 CASES_AND_FILES = [
     pytest.param(name, path, id=f"{name}-{path.relative_to(DATA)}"[:80])
-    for (path, _), name in FIRST_WITH.items()
+    for (path, *_), name in FIRST_WITH.items()
 ]
 
 

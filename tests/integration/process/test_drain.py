@@ -73,8 +73,8 @@ def all_ids(daemon: DaemonProcess) -> set[str]:
 @pytest.mark.parametrize(
     "signals",
     [
-        pytest.param([signal.SIGTERM], marks=pytest.mark.long),
-        pytest.param([signal.SIGINT], marks=pytest.mark.long),
+        [signal.SIGTERM],
+        [signal.SIGINT],
         [signal.SIGHUP],
         [signal.SIGTERM] * 50,
         [signal.SIGTERM, signal.SIGINT] * 10,

@@ -24,10 +24,7 @@ from protocol.limits import PAGE_VALUES_MAX
 from tests.support.engines import ALICE, House, Outcome, comment, create, open_house, revise
 from tests.support.longest_turn import LongestTurn
 
-pytestmark = [
-    pytest.mark.no_cover,  # Measured, it takes several times as long.
-    pytest.mark.asyncio(loop_factories=["uvloop"]),  # What a turn takes is ours on every loop.
-]
+pytestmark = pytest.mark.no_cover  # Measured, it takes several times as long.
 
 HELD_UP_MAX_S = 0.1  # As promised: six times what is measured alone.
 COUNT = 100
@@ -152,13 +149,7 @@ async def test_no_turn_takes_long(scenario: Scenario) -> None:
     assert await longest_turn(scenario, Turns()) < HELD_UP_MAX_S
 
 
-@pytest.mark.parametrize(
-    "scenario",
-    [
-        *(refusals, many_manifests, slow_reads),
-        *(pytest.param(one, marks=pytest.mark.long) for one in (dry_runs, replays, readers)),
-    ],
-)
+@pytest.mark.parametrize("scenario", SCENARIOS)
 async def test_without_a_budget_it_would(scenario: Scenario) -> None:
     """The negative control."""
     assert await longest_turn(scenario, Turns(turn_s_max=inf)) > HELD_UP_MAX_S

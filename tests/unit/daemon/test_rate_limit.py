@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from daemon.rate_limit import (
     NS_PER_MS,
     PRINCIPALS_MAX,
+    ROOM,
     Allowance,
     RateError,
     RateLimit,
@@ -98,22 +99,44 @@ def test_everybody_has_a_bucket_of_his_own_and_some_have_another_rate() -> None:
 def test_a_bounded_number_of_names_is_remembered_and_forgetting_refuses_nobody() -> None:
     clock = Clock()
     limit = RateLimit(Allowance.of("10/s", 1), {}, clock)
-    for number in range(PRINCIPALS_MAX + 100):
+    most = 0
+    for number in range(3 * PRINCIPALS_MAX):
         limit.take(f"p{number}")
-    assert limit.principals == PRINCIPALS_MAX
-    limit.take("p0")  # Forgiven.
-    assert limit.principals == PRINCIPALS_MAX
+        most = max(most, limit.principals)
+    assert most == PRINCIPALS_MAX
+    clock.now_ns += SECOND_NS
+    for number in range(PRINCIPALS_MAX):
+        limit.take(f"q{number}")
+    assert limit.principals == PRINCIPALS_MAX  # Of the others none is left.
+    assert limit.refused == 0
 
 
-def test_who_goes_on_writing_is_not_forgiven_however_many_others_come() -> None:
+def test_who_owes_much_is_not_forgiven_for_those_who_owe_nothing_any_more() -> None:
     clock = Clock()
-    limit = RateLimit(Allowance.of("10/s", 2), {}, clock)
-    for number in range(2 * PRINCIPALS_MAX):
+    limit = RateLimit(Allowance.of("10/s", 1), {"slow": Allowance.of("1/h", 1)}, clock)
+    limit.take("slow")
+    for number in range(3 * PRINCIPALS_MAX):
         clock.now_ns += NS_PER_MS
-        taken(limit, "greedy", 1)
         limit.take(f"p{number}")
 
-    assert 10 * 8 < 2 * PRINCIPALS_MAX - limit.refused < 10 * 9  # Eight seconds of ten a second.
+    assert taken(limit, "slow", 1) == 0
+
+
+def test_where_all_owe_something_those_are_forgiven_who_owe_the_least() -> None:
+    limit = RateLimit(Allowance.of("10/s", 3), {}, Clock())
+    assert taken(limit, "greedy", 10) == 3
+    for number in range(3 * PRINCIPALS_MAX):
+        limit.take(f"p{number}")
+
+    assert taken(limit, "greedy", 1) == 0
+
+
+def test_room_is_made_for_many_at_once() -> None:
+    limit = RateLimit(Allowance.of("10/s", 1), {}, Clock())
+    for number in range(PRINCIPALS_MAX + 1):
+        limit.take(f"p{number}")
+
+    assert limit.principals == PRINCIPALS_MAX - ROOM + 1
 
 
 @given(

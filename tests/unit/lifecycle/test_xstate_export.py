@@ -29,7 +29,7 @@ BUILTIN = files("protocol").joinpath("lifecycles")
 BUILTINS = sorted(one.name for one in BUILTIN.iterdir() if one.name.endswith(".toml"))
 
 
-@settings(max_examples=10)  # Each is large.
+@settings(max_examples=30)
 @given(definitions())
 def test_what_is_exported_is_imported_as_it_was(definition: LifecycleDefinition) -> None:
     machine = export_xstate(definition)
